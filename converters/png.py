@@ -1,0 +1,311 @@
+"""Label pictures as PNG: reading what any tool wrote, writing small and fast, always the same bytes.
+
+Knows pixels as arrays of shape (height, width) and nothing of masks, labels or formats. Palette pictures
+are read as indices, not as colours: the number is the label, the colour is decoration.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nucleus_convert.converters.errors import MalformedFileError, SchemaError, Where
+
+try:  # three to five times as fast, and the same bytes: a test holds them against each other
+    from zlib_ng import zlib_ng as deflate  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    deflate = zlib  # type: ignore[misc, unused-ignore]
+
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+MAX_PIXELS: Final = 2**27
+"""Default limit on the pixels of a picture to decode (11585 x 11585). Pillow refuses above 178,956,970."""
+
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+
+
+class Header(NamedTuple):
+    """What a PNG's first 33 bytes say. ``depth`` is bits a channel, ``colour`` is GREY to RGB_ALPHA."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    interlaced: bool
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+def read_header(data: bytes, *, name: str | None = None) -> Header:
+    """Parse the header from a PNG's first 33 bytes (more may be given), without looking at any pixel.
+
+    Raises:
+        MalformedFileError: not a PNG, or its header is damaged. ``name`` is the file named in the error.
+    """
+    where = Where(file=name)
+    if data[:8] != SIGNATURE:
+        found = _guess(data)
+        raise MalformedFileError(
+            f"not a PNG file{found}", where, "label masks must be PNG, exact to the pixel"
+        )
+    if len(data) < 33 or data[8:16] != b"\0\0\0\rIHDR":
+        raise MalformedFileError("PNG header is cut short or missing", where)
+    if zlib.crc32(data[12:29]) != int.from_bytes(data[29:33], "big"):
+        raise MalformedFileError("PNG header is damaged (checksum)", where)
+    width, height, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", data[16:29])
+    if not (0 < width < 2**31 and 0 < height < 2**31):
+        raise MalformedFileError(f"PNG header gives the impossible size {width} x {height}", where)
+    if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
+        raise MalformedFileError("PNG header gives an unknown kind of picture", where)
+    return Header(width, height, depth, colour, bool(interlace))
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels of a PNG file, from its header alone.
+
+    Raises:
+        MalformedFileError: not a PNG.
+        OSError: not readable.
+    """
+    with path.open("rb") as file:
+        header = read_header(file.read(33), name=str(path))
+    return header.height, header.width
+
+
+def decode(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """Decode a label picture to the numbers stored: grey levels as they are, palette indices.
+
+    A colour picture is accepted where every pixel is an opaque grey, as tools that know no other kind
+    write masks.
+
+    Args:
+        data: the whole file.
+        max_pixels: a picture of more is refused before anything is allocated.
+        name: the file, for errors.
+
+    Returns:
+        Shape (height, width), row-major; uint16 for 16-bit grey, else uint8. Grey of 1, 2 and 4 bits is not
+        stretched: a 1-bit picture gives 0 and 1.
+
+    Raises:
+        MalformedFileError: not a PNG, or damaged.
+        SchemaError: a picture in colours or partly transparent, or of more pixels than allowed.
+    """
+    header = _checked_header(data, max_pixels, name)
+    if header.colour not in (GREY, PALETTE) and header.depth == 16:
+        raise SchemaError(
+            "PNG is 16-bit with colour or alpha; label masks are grey or palette", Where(file=name)
+        )
+    pixels = _pixels(data, name)
+    if header.depth == 16:
+        return pixels.astype(np.uint16, copy=False)
+    if header.colour == GREY and header.depth < 8:
+        # Pillow stretches levels to 0..255, but for one bit, where it gives False and True.
+        pixels = pixels.astype(np.uint8, copy=False)
+        return pixels if header.depth == 1 else pixels >> np.uint8(8 - header.depth)
+    return _plain(pixels, header.colour, name)
+
+
+def _plain(pixels: npt.NDArray[Any], colour: int, name: str | None) -> npt.NDArray[np.uint8]:
+    """The one number for each pixel of 8-bit data as Pillow gives it."""
+    if colour in (GREY, PALETTE):
+        return pixels.astype(np.uint8, copy=False)
+    alpha = pixels[:, :, -1] if colour in (GREY_ALPHA, RGB_ALPHA) else None
+    if alpha is not None and (alpha != 255).any():
+        raise SchemaError("PNG is partly transparent; which pixels are meant is not clear", Where(file=name))
+    first = pixels[:, :, 0]
+    if colour in (RGB, RGB_ALPHA) and any((pixels[:, :, other] != first).any() for other in (1, 2)):
+        raise SchemaError(
+            "PNG holds colours, not one number for each pixel",
+            Where(file=name),
+            "save it as grey or palette; if the colours are segment ids, it is a panoptic picture",
+        )
+    return np.ascontiguousarray(first)
+
+
+def decode_ids(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> npt.NDArray[np.uint32]:
+    """Decode an RGB picture to R + 256 G + 65536 B: panoptic segment ids, or colours to look up.
+
+    A palette picture gives the ids of its colours; alpha is ignored.
+
+    Returns:
+        Shape (height, width), row-major.
+
+    Raises:
+        MalformedFileError: not a PNG, or damaged.
+        SchemaError: a grey or 16-bit picture, or more pixels than allowed.
+    """
+    header = _checked_header(data, max_pixels, name)
+    if header.colour in (GREY, GREY_ALPHA) or header.depth == 16:
+        raise SchemaError("PNG is not 8-bit RGB, which segment ids need", Where(file=name))
+    pixels = _pixels(data, name, mode="RGB")
+    ids = pixels[:, :, 2].astype(np.uint32)
+    for channel in (1, 0):
+        ids <<= 8
+        ids |= pixels[:, :, channel]
+    return ids
+
+
+def _checked_header(data: bytes, max_pixels: int, name: str | None) -> Header:
+    header = read_header(data[:33], name=name)
+    if header.width * header.height > max_pixels:
+        raise _too_large(header.height, header.width, max_pixels, name)
+    return header
+
+
+def _too_large(height: int, width: int, limit: int, name: str | None) -> SchemaError:
+    return SchemaError(
+        f"PNG of {height} x {width} (height x width) is more than {limit} pixels", Where(file=name)
+    )
+
+
+def _pixels(data: bytes, name: str | None, *, mode: str | None = None) -> npt.NDArray[Any]:
+    """Let Pillow decode; the size was checked, and its many errors become one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                return np.asarray(image if mode is None else image.convert(mode))
+    except Image.DecompressionBombError as error:
+        raise SchemaError(f"PNG is too large for Pillow: {error}", Where(file=name)) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise MalformedFileError(f"PNG cannot be decoded: {error}", Where(file=name)) from error
+
+
+def _guess(data: bytes) -> str:
+    for start, kind in (
+        (b"\xff\xd8", "JPEG"),
+        (b"GIF8", "GIF"),
+        (b"BM", "BMP"),
+        (b"II*\0", "TIFF"),
+        (b"MM\0*", "TIFF"),
+    ):
+        if data.startswith(start):
+            return f" but {kind}"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return " but WebP"
+    return "" if data else ": it is empty"
+
+
+# --- writing -------------------------------------------------------------------------------------------
+
+
+def encode(pixels: npt.NDArray[np.uint8], *, palette: bytes | None = None) -> bytes:
+    """Encode a label picture as an 8-bit, single-channel PNG.
+
+    Args:
+        pixels: shape (height, width), in either memory order.
+        palette: colours ``r, g, b, …`` of the indices from 0; without, the picture is grey.
+
+    Raises:
+        ValueError: not a 2-D uint8 array of at least one pixel, or an index has no colour.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or not pixels.size:
+        raise ValueError("pixels must be a 2-D uint8 array of at least one pixel")
+    if palette is None:
+        return _file(pixels[:, :, np.newaxis], GREY, b"")
+    if len(palette) % 3 or not 0 < len(palette) <= 768 or int(pixels.max()) >= len(palette) // 3:
+        raise ValueError(f"a palette of {len(palette)} bytes does not give every index three")
+    return _file(pixels[:, :, np.newaxis], PALETTE, _chunk(b"PLTE", palette))
+
+
+def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
+    """Encode segment ids as a panoptic 8-bit RGB PNG: R = id mod 256, G = id / 256 mod 256, B = id / 65536.
+
+    Raises:
+        ValueError: not a 2-D array of at least one pixel, or an id is not from 0 to 2^24 - 1.
+    """
+    if ids.ndim != 2 or not ids.size:
+        raise ValueError("ids must be a 2-D array of at least one pixel")
+    if int(ids.min()) < 0 or int(ids.max()) >= 2**24:
+        raise ValueError("a segment id is not from 0 to 2^24 - 1, all that three bytes hold")
+    channels = np.ascontiguousarray(ids, dtype="<u4").view(np.uint8).reshape(*ids.shape, 4)[:, :, :3]
+    return _file(channels, RGB, b"")
+
+
+def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes) -> bytes:
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    return b"".join(
+        (
+            SIGNATURE,
+            _chunk(b"IHDR", header),
+            palette,
+            _chunk(b"IDAT", _compress(pixels)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return b"".join(
+        (len(body).to_bytes(4, "big"), kind, body, zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big"))
+    )
+
+
+_BAND = 16  # rows: blank margins are cut in whole bands, so that few different lengths of them occur
+
+
+def _compress(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """The zlib stream of a picture, shape (height, width, channels), each row unfiltered.
+
+    Label pictures are long stretches of one value, which run-length matches (Z_RLE) find sooner, and no
+    filter makes shorter. Margins of 0 above and below are not compressed again each time: their stretch of
+    the stream is kept, and joins the rest at a byte boundary.
+    """
+    height, width, channels = pixels.shape
+    stride = width * channels + 1
+    filled = np.flatnonzero(pixels.any(axis=(1, 2)))
+    above = int(filled[0]) // _BAND * _BAND if len(filled) else height // _BAND * _BAND
+    below = (height - 1 - int(filled[-1])) // _BAND * _BAND if len(filled) else 0
+    rows = np.zeros((height - above - below, stride), np.uint8)
+    rows[:, 1:].reshape(len(rows), width, channels)[...] = pixels[above : height - below]
+    packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
+    body = packer.compress(rows.data) + packer.flush(zlib.Z_SYNC_FLUSH)
+    # Of n zeros, Adler-32's sum stays and its sum of sums grows n times by it.
+    check = zlib.adler32(rows.data, (above * stride % 65521) << 16 | 1)
+    high, low = check >> 16, check & 0xFFFF
+    check = (high + below * stride * low) % 65521 << 16 | low
+    return b"".join(
+        (
+            b"\x78\x01",
+            _zeros(above * stride),
+            body,
+            _zeros(below * stride),
+            b"\x03\x00",  # an empty last block
+            check.to_bytes(4, "big"),
+        )
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _zeros(count: int) -> bytes:
+    """A stretch of a deflate stream that stands for so many bytes of 0, ending at a byte boundary."""
+    if not count:
+        return b""
+    packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
+    return packer.compress(bytes(count)) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+@functools.cache
+def voc_palette() -> bytes:
+    """Pascal VOC's 256 colours ``r, g, b, …``: an index's bits 3j, 3j + 1, 3j + 2 are bit 7 - j of each."""
+    return bytes(
+        sum((index >> (3 * j + channel) & 1) << (7 - j) for j in range(3))
+        for index in range(256)
+        for channel in range(3)
+    )
