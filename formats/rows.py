@@ -1,0 +1,119 @@
+"""Rows of a large file by byte offset: which belong to which group, and reading just those.
+
+An index holds three small numbers a row and nothing of the rows themselves, so a file of gigabytes is grouped in
+memory that grows with its count of rows.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_convert.converters.errors import ReadError, Where
+
+
+class RowFile:
+    """Reads stretches of a file by offset. Picklable: a worker opens the file for itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, state: Path) -> None:
+        self.path = state
+        self._descriptor = None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The ``length`` bytes at ``offset``.
+
+        Raises:
+            ReadError: the file is gone, or shorter than it was when it was indexed.
+        """
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        if hasattr(os, "pread"):
+            data = os.pread(self._descriptor, length, offset)
+        else:  # Windows
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            data = os.read(self._descriptor, length)
+        if len(data) != length:
+            raise ReadError(
+                "the file changed while it was read", Where(file=str(self.path)), hint="convert it again, from a copy"
+            )
+        return data
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise ReadError(f"cannot be read ({error.strerror})", Where(file=str(self.path))) from error
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+class RowIndex:
+    """Offsets and lengths of rows, grouped. Fill with :meth:`add`, then :meth:`freeze`.
+
+    Rows of a group keep the order they were added in, and know their position among all rows.
+    """
+
+    def __init__(self) -> None:
+        self._offsets: Any = array("q")
+        self._lengths: Any = array("i")
+        self._groups: Any = array("i")
+        self._order: NDArray[np.int64] | None = None
+        self._bounds: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def add(self, offset: int, length: int, group: int) -> None:
+        """Add a row; a negative group is no group: the row is counted but never read."""
+        self._offsets.append(offset)
+        self._lengths.append(length)
+        self._groups.append(group)
+
+    def extend(self, offsets: list[int], lengths: list[int], groups: list[int]) -> None:
+        """Add many rows."""
+        self._offsets.extend(offsets)
+        self._lengths.extend(lengths)
+        self._groups.extend(groups)
+
+    def freeze(self, groups: int) -> RowIndex:
+        """Sort the rows into groups 0 to ``groups`` - 1."""
+        keys = np.frombuffer(self._groups, dtype=np.int32) if len(self) else np.zeros(0, np.int32)
+        order = np.argsort(keys, kind="stable")
+        self._bounds = np.searchsorted(keys, np.arange(groups + 1), sorter=order)
+        self._order = order
+        if len(self):
+            self._offsets = np.frombuffer(self._offsets, dtype=np.int64)
+            self._lengths = np.frombuffer(self._lengths, dtype=np.int32)
+        self._groups = None
+        return self
+
+    def rows(self, group: int) -> list[tuple[int, int, int]]:
+        """(position among all rows, offset, length) of each row of a group."""
+        assert self._order is not None
+        assert self._bounds is not None
+        which = self._order[self._bounds[group] : self._bounds[group + 1]]
+        if not len(which):
+            return []
+        return list(
+            zip(which.tolist(), self._offsets[which].tolist(), self._lengths[which].tolist(), strict=True)
+        )
+
+    def positions(self, group: int) -> list[int]:
+        """Positions among all rows of each row of a group."""
+        assert self._order is not None
+        assert self._bounds is not None
+        return [int(row) for row in self._order[self._bounds[group] : self._bounds[group + 1]]]
