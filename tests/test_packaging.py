@@ -1,0 +1,150 @@
+"""The root directory is the package: what ships, and what must not."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SUB_PACKAGES = ("converters", "formats")
+ROOT_MODULES = {"__init__.py", "__main__.py", "cli.py"}
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def lines(value: str) -> list[str]:
+    return [line.strip() for line in value.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def package_folders() -> set[Path]:
+    """Every folder below the sub-packages that holds Python files."""
+    return {path.parent for top in SUB_PACKAGES for path in (ROOT / top).rglob("*.py")}
+
+
+def test_setup_cfg_lists_every_package() -> None:
+    expected = {"nucleus_convert"}
+    for folder in package_folders():
+        expected.add(".".join(("nucleus_convert", *folder.relative_to(ROOT).parts)))
+    listed = lines(setup_cfg()["options"]["packages"])
+    assert sorted(listed) == sorted(expected)
+
+
+def test_every_package_has_an_init() -> None:
+    assert [str(folder) for folder in package_folders() if not (folder / "__init__.py").is_file()] == []
+
+
+def test_no_stray_module_at_the_root() -> None:
+    # Any other module here would be shipped inside nucleus_convert.
+    assert {path.name for path in ROOT.glob("*.py")} == ROOT_MODULES
+
+
+def test_no_metadata_in_pyproject() -> None:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "project" not in document, "metadata lives in setup.cfg; setuptools crashes if it is in both"
+
+
+def expected_files() -> set[str]:
+    """What the wheel holds besides its dist-info."""
+    files = [ROOT / name for name in (*ROOT_MODULES, "py.typed")]
+    for top in SUB_PACKAGES:
+        files += [
+            path for path in (ROOT / top).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        ]
+    return {f"nucleus_convert/{path.relative_to(ROOT).as_posix()}" for path in files}
+
+
+def copy_of_the_checkout(target: Path) -> Path:
+    """The checkout without what tools left in it, so that building cannot disturb it nor be disturbed."""
+
+    def unwanted(folder: str, names: list[str]) -> set[str]:
+        at_root = Path(folder) == ROOT
+        hidden = {name for name in names if at_root and name.startswith(".")}
+        return (
+            hidden
+            | {n for n in names if n == "__pycache__" or n.endswith(".egg-info")}
+            | (
+                {"build", "dist", "nucleus", "coco"} & set(names)
+                if at_root
+                else {"data"} & set(names)
+                if Path(folder).name == "benchmarks"
+                else set()
+            )
+        )
+
+    shutil.copytree(ROOT, target, ignore=unwanted, symlinks=True)
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = copy_of_the_checkout(tmp_path_factory.mktemp("source") / "checkout")
+    out = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "-w",
+        str(out),
+    ]
+    if new_setuptools():
+        command.append("--no-build-isolation")  # otherwise pip fetches setuptools, which needs the network
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = out.glob("*.whl")
+    return made
+
+
+def new_setuptools() -> bool:
+    """Whether this environment can build without fetching anything."""
+    try:
+        return int(importlib.metadata.version("setuptools").split(".")[0]) >= 77
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+@pytest.mark.packaging
+def test_wheel_holds_exactly_the_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    info = {name for name in names if ".dist-info/" in name}
+    assert sorted(names - info) == sorted(expected_files())
+    assert {name.split(".dist-info/")[1] for name in info} == {
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+        "licenses/LICENSE",
+        "top_level.txt",
+    }
+
+
+@pytest.mark.packaging
+def test_wheel_installs_one_name_and_two_commands(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        info = next(name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name)
+        top_level = archive.read(f"{info}/top_level.txt").decode()
+        commands = archive.read(f"{info}/entry_points.txt").decode()
+        licence = archive.read(f"{info}/licenses/LICENSE").decode()
+    assert top_level.split() == ["nucleus_convert"]
+    assert lines(commands) == [
+        "[console_scripts]",
+        "convert = nucleus_convert.cli:main",
+        "nucleus-convert = nucleus_convert.cli:main",
+    ]
+    assert "Apache License" in licence
