@@ -66,24 +66,15 @@ def expected_files() -> set[str]:
 
 
 def copy_of_the_checkout(target: Path) -> Path:
-    """The checkout without what tools left in it, so that building cannot disturb it nor be disturbed."""
-
-    def unwanted(folder: str, names: list[str]) -> set[str]:
-        at_root = Path(folder) == ROOT
-        hidden = {name for name in names if at_root and name.startswith(".")}
-        return (
-            hidden
-            | {n for n in names if n == "__pycache__" or n.endswith(".egg-info")}
-            | (
-                {"build", "dist", "nucleus", "coco"} & set(names)
-                if at_root
-                else {"data"} & set(names)
-                if Path(folder).name == "benchmarks"
-                else set()
-            )
-        )
-
-    shutil.copytree(ROOT, target, ignore=unwanted, symlinks=True)
+    """What a build may look at, elsewhere, so that building cannot disturb the checkout nor be disturbed by it."""
+    unwanted = shutil.ignore_patterns("__pycache__", "instances-*.json")  # benchmarks/data can be large
+    target.mkdir()
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy2(path, target)
+    for name in (*SUB_PACKAGES, "tests", "examples", "benchmarks", "fixtures", "docs"):  # most must not ship
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target / name, ignore=unwanted)
     return target
 
 
