@@ -22,8 +22,8 @@ from nucleus_convert.converters.errors import SchemaError, Where
 Runs: TypeAlias = npt.NDArray[np.int64]
 Bitmap: TypeAlias = npt.NDArray[np.uint8]
 
-HARD_MAX_PIXELS = 2**31
-"""No mask may have more pixels than this, whatever a caller allows."""
+HARD_MAX_PIXELS = 2**31 - 1
+"""No mask may have more pixels than this, whatever a caller allows: pycocotools counts them in 32 bits."""
 
 MAX_ARRAY_PIXELS = 2**28
 """Default for what may be laid out one byte a pixel (16384 x 16384)."""
@@ -322,3 +322,73 @@ def iou(first: str, second: str, height: int, width: int) -> float:
     if not coco_mask.area(a) and not coco_mask.area(b):
         return 1.0
     return float(coco_mask.iou([a], [b], [False])[0, 0])
+
+
+# --- row-major rectangles (CVAT) -----------------------------------------------------------------------
+
+
+def from_row_major(
+    runs: Runs,
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+    *,
+    image_height: int,
+    image_width: int,
+    max_pixels: int = MAX_ARRAY_PIXELS,
+    where: Where | None = None,
+) -> Runs:
+    """Column-major runs of a whole image from row-major runs of a rectangle in it.
+
+    Only the rectangle is laid out, never the image. What lies outside the image is cut off.
+
+    Args:
+        runs: row-major in the rectangle, the first counting unset pixels.
+        left: column of the rectangle's first pixel; may be negative.
+        top: row of the rectangle's first pixel; may be negative.
+        width: of the rectangle, in pixels.
+        height: of the rectangle, in pixels.
+        image_height: of the image, in pixels.
+        image_width: of the image, in pixels.
+        max_pixels: size of rectangle above which nothing is allocated.
+        where: for the error.
+
+    Raises:
+        SchemaError: the runs do not cover the rectangle, or a size is empty or too large.
+    """
+    check_size(image_height, image_width, where=where)
+    check_runs(runs, height, width, max_pixels=max_pixels, where=where)
+    rectangle = expand(runs).reshape(height, width)
+    rectangle = rectangle[
+        max(0, -top) : max(0, image_height - top), max(0, -left) : max(0, image_width - left)
+    ]
+    left, top = max(left, 0), max(top, 0)
+    rows, columns = rectangle.shape
+    padded = np.zeros((columns, rows + 1), np.bool_)  # an unset row at the end of each column parts them
+    padded[:, :rows] = rectangle.T
+    flat = padded.reshape(-1)
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+
+    starts, ends = edges[0::2], edges[1::2]  # each pair within one column, thanks to the padding
+    shift = (starts // (rows + 1)) * (image_height - rows - 1) + left * image_height + top
+    return from_spans(starts + shift, ends + shift, image_height * image_width)
+
+
+def to_row_major(runs: Runs, height: int) -> tuple[int, int, int, int, Runs]:
+    """The mask's tight rectangle (left, top, width, height) and its row-major runs; all 0 and none if unset.
+
+    Args:
+        runs: column-major, of the whole image.
+        height: of the image, in pixels.
+    """
+    runs = canonical(runs)
+    left, top, box_width, box_height = box(runs, height)
+    if not box_width:
+        return 0, 0, 0, 0, np.zeros(0, np.int64)
+    # The runs of the box's columns alone: the first and the last stretch of unset pixels grow shorter.
+    columns = np.append(runs[: len(runs) // 2 * 2], 0)
+    columns[0] -= left * height
+    columns[-1] = box_width * height - columns.sum()
+    rectangle = expand(columns).reshape(box_width, height)[:, top : top + box_height].T
+    return left, top, box_width, box_height, _runs_of_flat(rectangle.reshape(-1).astype(np.bool_))

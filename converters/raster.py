@@ -48,6 +48,35 @@ def from_polygons(
     return str(merged["counts"], "ascii")
 
 
+def from_parts(
+    parts: Sequence[Sequence[Sequence[float]]],
+    height: int,
+    width: int,
+    *,
+    max_steps: int = MAX_LATTICE_STEPS,
+    where: Where | None = None,
+) -> str:
+    """Rasterise parts with holes, each an outline and the rings of its holes, into the counts of their union.
+
+    Within a part a pixel is set where an odd number of its rings surround it; else as ``from_polygons``.
+    """
+    for ring in (ring for part in parts for ring in part):
+        check_ring(ring, max_steps=max_steps, where=where)
+    return from_polygons([joined(part) for part in parts], height, width, max_steps=max_steps, where=where)
+
+
+def joined(part: Sequence[Sequence[float]]) -> tuple[int | float, ...]:
+    """One ring that walks an outline, on from hole to hole and back again: ways walked twice cancel out."""
+    if len(part) == 1:
+        return tuple(part[0])
+    walked: list[int | float] = []
+    for ring in part:
+        walked += (*ring, *ring[:2])
+    for ring in part[-2:0:-1]:
+        walked += ring[:2]
+    return tuple(walked)
+
+
 def check_ring(
     ring: Sequence[float], *, max_steps: int = MAX_LATTICE_STEPS, where: Where | None = None
 ) -> None:
