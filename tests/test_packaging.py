@@ -66,7 +66,7 @@ def expected_files() -> set[str]:
 
 
 def copy_of_the_checkout(target: Path) -> Path:
-    """What a build may look at, elsewhere, so that building cannot disturb the checkout nor be disturbed by it."""
+    """What a build may look at, put elsewhere: building and the checkout must not disturb each other."""
     unwanted = shutil.ignore_patterns("__pycache__", "instances-*.json")  # benchmarks/data can be large
     target.mkdir()
     for path in ROOT.iterdir():
