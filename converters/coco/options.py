@@ -1,0 +1,31 @@
+"""What a person can choose when COCO is read or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+
+class ReadOptions(pydantic.BaseModel, extra="forbid", frozen=True):
+    """Options of the COCO reader."""
+
+    ground_truth: Path | None = pydantic.Field(
+        None, description="the ground-truth file that names a results file's images and categories"
+    )
+    predictions: bool = pydantic.Field(False, description="read every annotation as a model's prediction")
+    bbox: Literal["check", "xywh"] = pydantic.Field(
+        "check", description="refuse boxes that look like corners or fractions (check), or trust them (xywh)"
+    )
+
+
+class WriteOptions(pydantic.BaseModel, extra="forbid", frozen=True):
+    """Options of the COCO writer."""
+
+    results: Literal["auto", "separate", "inline"] = pydantic.Field(
+        "auto",
+        description="predictions in a results file (separate), or in the data set with their score (inline);"
+        " auto: as the source had them",
+    )
+    indent: bool = pydantic.Field(False, description="one row a line, for people")

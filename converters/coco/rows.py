@@ -1,0 +1,382 @@
+"""One COCO annotation row to one annotation of the model.
+
+:meth:`RowReader.read` takes the straight way where a row is as COCO writes it, and the careful way where it is
+not: there each odd value is understood, kept verbatim (``extras["coco"]``, from where the COCO writer gives it
+back), or refused with its JSON path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import ConvertError, DanglingReferenceError, SchemaError, Where
+from nucleus_convert.converters.model import Annotation, Box, Caption, Item, Keypoints, Label, Mask, Polygon, Ring, Shape, Tag
+from nucleus_convert.converters.report import Report
+from nucleus_convert.formats import coco as wire
+
+_UNSET = msgspec.UNSET
+_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a bool", int: "a number", float: "a number"}
+
+
+class RowReader:
+    """Reads the annotation rows of one file.
+
+    Args:
+        file: its name, for places.
+        path: the JSON path of the array: "$.annotations", or "$" for a results file.
+        labels: canonical category id -> label.
+        predicted: whether its rows are a model's.
+        tags: whether rows without any shape are labels of the whole image (Datumaro's ``labels_*.json``).
+        offset: what is added to a row's position in its array to give its position in the data set.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        path: str,
+        labels: Mapping[int | str, Label],
+        *,
+        predicted: bool = False,
+        tags: bool = False,
+        offset: int = 0,
+    ) -> None:
+        self.file = file
+        self.path = path
+        self.labels = labels
+        self.names = {number: label.name for number, label in labels.items()}
+        self.predicted = predicted
+        self.tags = tags
+        self.offset = offset
+
+    def read(self, raw: bytes, row: int, item: Item, report: Report) -> Annotation:
+        """The annotation of a row; ``row`` is its position in the array.
+
+        Raises:
+            ConvertError: the row is wrong, with its JSON path.
+        """
+        try:
+            given = wire.DECODE_ANNOTATION(raw)
+            annotation = self._plain(given, row, item)
+        except msgspec.DecodeError:
+            annotation = None
+        return annotation or self._careful(raw, row, item, report)
+
+    def _plain(self, given: wire.AnnotationRow, row: int, item: Item) -> Annotation | None:
+        """The annotation of a row that is as COCO writes it; None if something in it needs a closer look."""
+        label = self.names.get(given.category_id)  # type: ignore[arg-type]
+        if label is None or given.keypoints is not _UNSET:
+            return None
+        if type(given.id) is not int and not (self.predicted and given.id is _UNSET):
+            return None
+        shapes: tuple[Shape, ...] = ()
+        if given.bbox is not _UNSET:
+            shapes = (Box(*given.bbox),)
+        segmentation = given.segmentation
+        if type(segmentation) is list:
+            if not segmentation:
+                return None
+            parts = []
+            for ring in segmentation:
+                if len(ring) < 6 or len(ring) % 2 or (ring[0] == ring[-2] and ring[1] == ring[-1]):
+                    return None
+                parts.append((ring,))
+            shapes = (*shapes, Polygon(tuple(parts)))
+        elif segmentation is not _UNSET:
+            return None
+        if not shapes or (given.iscrowd not in (0, 1) and given.iscrowd is not _UNSET):
+            return None
+        extras: dict[str, Any] = {"row": row + self.offset}
+        if given.area is not _UNSET:
+            extras["area"] = given.area
+        if given.num_keypoints is not _UNSET:
+            extras["num_keypoints"] = given.num_keypoints
+        return Annotation(
+            label=label,
+            shapes=shapes,
+            id=None if given.id is _UNSET else given.id,
+            predicted=self.predicted,
+            confidence=None if given.score is _UNSET else given.score,
+            track=None if given.track_id is _UNSET else given.track_id,
+            crowd=None if given.iscrowd is _UNSET else given.iscrowd == 1,
+            attributes={} if given.attributes is _UNSET else given.attributes,
+            extras={"coco": extras},
+        )
+
+    # ------------------------------------------------------------------ the careful way
+
+    def _careful(self, raw: bytes, row: int, item: Item, report: Report) -> Annotation:
+        place = f"{self.path}[{row}]"
+        fields = wire.DECODE(raw)
+        if not isinstance(fields, dict):
+            raise self._wrong(place, "an annotation object", fields)
+        number = wire.canonical_id(fields.get("id"))
+        where = Where(
+            file=self.file, path=place, item=str(item.path or item.id), annotation=None if number is None else str(number)
+        )
+        extras: dict[str, Any] = {"row": row + self.offset}
+        extras.update((key, value) for key, value in fields.items() if key not in wire.KNOWN_KEYS)
+        if fields.get("id") is not None and (number is None or type(fields["id"]) is float):
+            if number is None:
+                raise self._wrong(f"{place}.id", "a whole number or a string", fields["id"])
+            report.add(Code.VALUE_NORMALISED, "whole number written as 1.0", format="coco", where=where)
+        elif fields.get("id") is None and not self.predicted:
+            report.add(Code.MISSING_ID, "annotation", format="coco", where=where)
+        identity = fields["id"] if isinstance(fields.get("id"), str) else number
+        label = self._label(fields, place, where)
+        shapes: list[Shape] = []
+        self._box(fields, place, where, shapes, extras, report)
+        self._segmentation(fields, place, where, item, shapes, extras, report)
+        self._keypoints(fields, place, where, label, shapes, extras, report)
+        self._caption(fields, place, shapes)
+        if not shapes and self.tags:
+            shapes.append(Tag())
+        if not shapes:
+            report.add(Code.NO_SHAPE, "no bbox, segmentation or keypoints", format="coco", where=where)
+        if "area" in fields:
+            extras["area"] = fields["area"]
+        attributes = fields.get("attributes")
+        if "attributes" in fields and not isinstance(attributes, dict):
+            extras["attributes"] = attributes
+        if "category_id" in fields and label is None:
+            extras["category_id"] = fields["category_id"]
+        track = fields.get("track_id")
+        if "track_id" in fields and type(track) not in (int, str):
+            extras["track_id"] = track
+            track = None
+        return Annotation(
+            label=None if label is None else label.name,
+            shapes=tuple(shapes),
+            id=identity,
+            predicted=self.predicted,
+            confidence=self._score(fields, place),
+            track=track,
+            crowd=self._crowd(fields, place, extras),
+            attributes=attributes if isinstance(attributes, dict) else {},
+            extras={"coco": extras},
+        )
+
+    def _wrong(self, path: str, expected: str, found: Any) -> SchemaError:
+        kind = _TYPES.get(type(found), "null")
+        shown = f"{kind} {found!r}" if isinstance(found, str | int | float) else kind
+        return SchemaError(f"expected {expected}, found {shown:.80}", Where(file=self.file, path=path))
+
+    def _label(self, fields: dict[str, Any], place: str, where: Where) -> Label | None:
+        given = fields.get("category_id")
+        if given is None or ("caption" in fields and wire.canonical_id(given) not in self.labels):
+            return None
+        number = wire.canonical_id(given)
+        if number is None:
+            raise self._wrong(f"{place}.category_id", "a whole number or a string", given)
+        label = self.labels.get(number)
+        if label is None:
+            raise DanglingReferenceError(
+                f"category id {given} is not among the file's categories",
+                Where(file=self.file, path=f"{place}.category_id", item=where.item),
+                "add the category to the file, or leave such annotations out with --on-error skip",
+            )
+        return label
+
+    def _box(
+        self, fields: dict[str, Any], place: str, where: Where, shapes: list[Shape], extras: dict[str, Any], report: Report
+    ) -> None:
+        if "bbox" not in fields:
+            return
+        bbox = fields["bbox"]
+        if bbox is None or bbox == []:
+            extras["bbox"] = bbox
+            return
+        if not isinstance(bbox, list):
+            raise self._wrong(f"{place}.bbox", "[x, y, width, height]", bbox)
+        for i, number in enumerate(bbox):
+            if not wire.is_number(number):
+                raise self._wrong(f"{place}.bbox[{i}]", "a number", number)
+        if len(bbox) == 4:
+            shapes.append(Box(*bbox))
+        elif len(bbox) == 5:
+            # detectron2's rotated boxes: centre, size, degrees counter-clockwise.
+            cx, cy, width, height, angle = bbox
+            shapes.append(Box(cx - width / 2, cy - height / 2, width, height, -angle))
+            extras["bbox"] = bbox
+            report.add(
+                Code.ASSUMED, "bbox of five numbers read as centre x, y, width, height, degrees counter-clockwise",
+                format="coco", where=where,
+            )  # fmt: skip
+        else:
+            raise SchemaError(
+                f"expected bbox [x, y, width, height], found {len(bbox)} numbers",
+                Where(file=self.file, path=f"{place}.bbox"),
+            )
+
+    def _segmentation(
+        self,
+        fields: dict[str, Any],
+        place: str,
+        where: Where,
+        item: Item,
+        shapes: list[Shape],
+        extras: dict[str, Any],
+        report: Report,
+    ) -> None:
+        if "segmentation" not in fields:
+            return
+        value = fields["segmentation"]
+        path = f"{place}.segmentation"
+        if value in (None, [], [[]], {}):
+            extras["segmentation"] = value
+            return
+        if isinstance(value, dict):
+            shapes.append(self._mask(value, path, item, extras))
+            return
+        if not isinstance(value, list):
+            raise self._wrong(path, "polygons or an RLE object", value)
+        _check_numbers(value, path, self._wrong)
+        parts = wire.polygon_parts(value)
+        if parts is None:
+            usable = [part for part in value if isinstance(part, list) and wire.polygon_parts([part])]
+            extras["segmentation"] = value
+            report.add(
+                Code.UNREADABLE_SHAPE, "polygon part of fewer than three points, or of an odd count of numbers",
+                format="coco", where=where,
+            )  # fmt: skip
+            if not usable:
+                return
+            parts = [tuple(part) for part in usable]
+        elif [list(part) for part in parts] != value:
+            extras["segmentation"] = value
+            report.add(
+                Code.VALUE_NORMALISED, "segmentation not as a list of flat lists", format="coco", where=where
+            )
+        opened = [_opened(part) for part in parts]
+        if opened != parts and "segmentation" not in extras:
+            extras["closed"] = [i for i, part in enumerate(parts) if opened[i] != part]
+        shapes.append(Polygon(tuple((part,) for part in opened)))
+
+    def _mask(self, value: dict[str, Any], path: str, item: Item, extras: dict[str, Any]) -> Mask:
+        from nucleus_convert.converters import masks  # heavy, and many files have no mask
+
+        where = Where(file=self.file, path=path, item=str(item.path or item.id))
+        size, counts = value.get("size"), value.get("counts")
+        if not (isinstance(size, list) and len(size) == 2 and all(wire.is_number(n) and n == int(n) for n in size)):
+            raise SchemaError("expected an RLE with \"size\": [height, width]", where)
+        height, width = int(size[0]), int(size[1])
+        if not isinstance(counts, str | list):
+            raise self._wrong(f"{path}.counts", "a list of runs or a compressed string", counts)
+        runs = masks.read_counts(counts, height, width, where=where)
+        if item.width and item.height and (height, width) != (item.height, item.width):
+            turned = (height, width) == (item.width, item.height)
+            raise SchemaError(
+                f"the RLE is {height} x {width} (height x width), its image {item.height} x {item.width}",
+                where,
+                "height and width of the RLE's size look swapped" if turned else "the RLE belongs to another image size",
+            )
+        if isinstance(counts, list):
+            extras["counts"] = "list"
+        rest = {key: entry for key, entry in value.items() if key not in ("size", "counts")}
+        if rest:
+            extras["rle"] = rest
+        return Mask(counts if isinstance(counts, str) else masks.encode_counts(runs), height, width)
+
+    def _keypoints(
+        self,
+        fields: dict[str, Any],
+        place: str,
+        where: Where,
+        label: Label | None,
+        shapes: list[Shape],
+        extras: dict[str, Any],
+        report: Report,
+    ) -> None:
+        if "num_keypoints" in fields:
+            extras["num_keypoints"] = fields["num_keypoints"]
+        if "keypoints" not in fields:
+            return
+        value = fields["keypoints"]
+        if not isinstance(value, list):
+            if value is None:
+                extras["keypoints"] = value
+                return
+            raise self._wrong(f"{place}.keypoints", "a list of x, y, visibility", value)
+        if not value or len(value) % 3 or any(isinstance(point, list) for point in value):
+            extras["keypoints"] = value
+            if value:
+                report.add(
+                    Code.UNREADABLE_SHAPE, "keypoints that are not x, y, visibility in a flat list",
+                    format="coco", where=where,
+                )  # fmt: skip
+            return
+        for i, number in enumerate(value):
+            if not wire.is_number(number):
+                raise self._wrong(f"{place}.keypoints[{i}]", "a number", number)
+        seen = value[2::3]
+        # A result has a score, or a dummy 1, where ground truth has the visibility: what was found counts as seen.
+        if self.predicted or any(visibility not in (0, 1, 2) for visibility in seen):
+            visibility = [2 if entry > 0 else 0 for entry in seen]
+            if visibility != seen:
+                extras["visibility"] = seen
+        else:
+            visibility = [int(entry) for entry in seen]
+        points = [number for i in range(len(seen)) for number in (value[3 * i], value[3 * i + 1], visibility[i])]
+        count = sum(entry > 0 for entry in visibility)
+        if extras.get("num_keypoints") == count and type(extras.get("num_keypoints")) is int:
+            del extras["num_keypoints"]
+        elif "num_keypoints" in fields:
+            report.add(
+                Code.VALUE_NORMALISED, "num_keypoints is not the number of labelled points; given back as it was",
+                format="coco", where=where,
+            )  # fmt: skip
+        named = label is not None and len(label.keypoints) == len(seen)
+        shapes.append(
+            Keypoints(
+                tuple(points),
+                names=label.keypoints if label and named else (),
+                skeleton=label.skeleton if label and named else (),
+            )
+        )
+
+    def _caption(self, fields: dict[str, Any], place: str, shapes: list[Shape]) -> None:
+        if "caption" in fields:
+            if not isinstance(fields["caption"], str):
+                raise self._wrong(f"{place}.caption", "a string", fields["caption"])
+            shapes.append(Caption(fields["caption"]))
+
+    def _score(self, fields: dict[str, Any], place: str) -> int | float | None:
+        score = fields.get("score")
+        if score is not None and not wire.is_number(score):
+            raise self._wrong(f"{place}.score", "a number", score)
+        return score
+
+    def _crowd(self, fields: dict[str, Any], place: str, extras: dict[str, Any]) -> bool | None:
+        if "iscrowd" not in fields:
+            return None
+        crowd = fields["iscrowd"]
+        if crowd is None:
+            extras["iscrowd"] = None
+            return None
+        if crowd not in (0, 1):
+            raise self._wrong(f"{place}.iscrowd", "0 or 1", crowd)
+        if type(crowd) is not int:
+            extras["iscrowd"] = crowd
+        return bool(crowd)
+
+
+def _check_numbers(value: list[Any], path: str, wrong: Any) -> None:
+    """Raise unless nested lists hold only numbers, three deep at most."""
+    stack: list[tuple[str, Any, int]] = [(path, value, 0)]
+    while stack:
+        place, entry, depth = stack.pop()
+        if isinstance(entry, list) and depth < 3:
+            stack.extend((f"{place}[{i}]", inner, depth + 1) for i, inner in reversed(list(enumerate(entry))))
+        elif not wire.is_number(entry):
+            error: ConvertError = wrong(place, "a number", entry)
+            raise error
+
+
+def _opened(ring: Ring) -> Ring:
+    """A ring without its first point repeated at the end, if three points are left."""
+    if len(ring) >= 8 and ring[0] == ring[-2] and ring[1] == ring[-1]:
+        return ring[:-2]
+    return ring

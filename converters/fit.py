@@ -1,0 +1,435 @@
+"""Makes records fit what the target can hold: the only place that gives something up, and it says so each time.
+
+``SPEC.holds`` is what the target has words for; ``SPEC.carries`` what travels along in a side channel and comes
+back; the rest is *dropped*. A shape the target has no word for is drawn as the nearest one it has, if the object has
+no other shape that can be drawn: *approximated* where the original is carried, *replaced* where it is not.
+
+What is to be done depends only on an annotation's outline (which kinds of shapes, which fields are set), so it is
+worked out once for each outline, and most annotations pass untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import Where
+from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.model import (
+    KINDS,
+    Annotation,
+    Box,
+    Cuboid2D,
+    Ellipse,
+    Header,
+    Item,
+    Keypoints,
+    Line,
+    Mask,
+    Points,
+    Polygon,
+    Record,
+    Ring,
+    Shape,
+)
+from nucleus_convert.converters.protocol import (
+    ANNOTATION_FEATURES,
+    HEADER_FEATURES,
+    ITEM_FEATURES,
+    LABEL_FEATURES,
+    SHAPE_FEATURES,
+    Feature,
+    Spec,
+)
+from nucleus_convert.converters.report import Report
+
+_FIELDS = tuple(ANNOTATION_FEATURES)
+_VALUES: Callable[[Annotation], tuple[Any, ...]] = attrgetter(*_FIELDS)
+_ITEM_FIELDS = tuple(ITEM_FEATURES)
+_REGIONS = (Feature.POLYGON, Feature.MASK, Feature.BOX)
+
+
+def features_of(shape: Shape) -> list[Feature]:
+    """What a format must hold to hold this shape exactly."""
+    features = [SHAPE_FEATURES[KINDS[type(shape)]]]
+    if type(shape) is Box and shape.rotation:
+        features.append(Feature.ROTATION)
+    elif type(shape) is Polygon:
+        if len(shape.parts) > 1:
+            features.append(Feature.PARTS)
+        if any(len(part) > 1 for part in shape.parts):
+            features.append(Feature.HOLES)
+    return features
+
+
+def drawable(shape: Shape, spec: Spec) -> bool:
+    """Whether the format has words for this shape."""
+    return spec.holds.issuperset(features_of(shape))
+
+
+def fitted(labels: LabelSet, spec: Spec, report: Report) -> LabelSet:
+    """The label set as the target can hold it; what is given up goes into the report when records are read."""
+    return labels.then(Fit(spec), _header(labels.header, spec, report))
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What to do with annotations of one outline. ``shapes`` says whether shapes need a look."""
+
+    shapes: bool
+    dropped: tuple[str, ...]
+    carried: tuple[str, ...]
+
+
+class Fit:
+    """The step that makes each record fit. Picklable."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._plans: dict[Any, _Plan] = {}
+        # Fields that the target holds need no look; the rest decide the plan.
+        self._watched = tuple(
+            name for name, feature in ANNOTATION_FEATURES.items() if feature not in spec.holds and name != "extras"
+        )
+        self._values = attrgetter(*self._watched) if len(self._watched) > 1 else None
+        self._shapes_held = frozenset(
+            kind for kind, name in KINDS.items() if SHAPE_FEATURES[name] in spec.holds and kind not in (Box, Polygon)
+        )
+        self._rotation = Feature.ROTATION in spec.holds
+        self._parts = Feature.PARTS in spec.holds
+        self._box = Feature.BOX in spec.holds
+        self._polygon = Feature.POLYGON in spec.holds
+        self._extras = Feature.EXTRAS in spec.holds
+
+    def __reduce__(self) -> Any:
+        return Fit, (self.spec,)
+
+    def __call__(self, record: Record, report: Report) -> Record:
+        """The record as the target can hold it."""
+        spec = self.spec
+        item = self._item(record.item, report)
+        annotations: list[Annotation] | None = None
+        plans, values = self._plans, self._values
+        tally: dict[tuple[str, ...], list[Any]] = {}
+        for i, annotation in enumerate(record.annotations):
+            shapes = annotation.shapes
+            look = not shapes
+            for shape in shapes:
+                kind = type(shape)
+                if kind is Box:
+                    if not self._box or (shape.rotation and not self._rotation):  # type: ignore[union-attr]
+                        look = True
+                elif kind is Polygon:
+                    parts = shape.parts  # type: ignore[union-attr]
+                    if not self._polygon or len(parts) > 1 or len(parts[0]) > 1:
+                        look = look or not drawable(shape, spec)
+                elif kind not in self._shapes_held:
+                    look = True
+            extras = annotation.extras
+            foreign = not self._extras and bool(extras) and (len(extras) > 1 or spec.name not in extras)
+            unset = tuple([_unset(v) for v in values(annotation)]) if values else ()
+            key = (look, foreign, unset)
+            plan = plans.get(key)
+            if plan is None:
+                plan = plans[key] = self._plan(annotation, look, foreign)
+            if plan.carried:
+                counted = tally.get(plan.carried)
+                if counted is None:
+                    tally[plan.carried] = [1, annotation]
+                else:
+                    counted[0] += 1
+            if plan.shapes or plan.dropped:
+                changed = self._change(annotation, plan, item, report)
+                if annotations is None:
+                    annotations = list(record.annotations[:i])
+                if changed is not None:
+                    annotations.append(changed)
+            elif annotations is not None:
+                annotations.append(annotation)
+        for carried, (count, first) in tally.items():
+            where = Where(item=str(item.path or item.id), annotation=None if first.id is None else str(first.id))
+            for name in carried:
+                report.add(Code.CARRIED, name, format=spec.name, where=where, count=count)
+        if annotations is None and item is record.item:
+            return record
+        return Record(item, record.annotations if annotations is None else tuple(annotations))
+
+    def _plan(self, annotation: Annotation, look: bool, foreign: bool) -> _Plan:
+        spec = self.spec
+        dropped: list[str] = []
+        carried: list[str] = []
+        for name in self._watched:
+            if not _unset(getattr(annotation, name)):
+                feature = ANNOTATION_FEATURES[name]
+                (carried if feature in spec.carries else dropped).append(name)
+        if foreign:
+            if Feature.EXTRAS in spec.carries:
+                carried.append("extras")
+            else:
+                dropped.append("extras")
+        named = tuple(
+            "fields of its source format" if name == "extras" else str(ANNOTATION_FEATURES[name]) for name in carried
+        )
+        return _Plan(shapes=look, dropped=tuple(dropped), carried=named)
+
+    # ------------------------------------------------------------------ annotations
+
+    def _change(self, annotation: Annotation, plan: _Plan, item: Item, report: Report) -> Annotation | None:
+        spec = self.spec
+        where = Where(
+            item=str(item.path or item.id), annotation=None if annotation.id is None else str(annotation.id)
+        )
+        changes: dict[str, Any] = {}
+        for name in plan.dropped:
+            feature = ANNOTATION_FEATURES[name]
+            if name == "extras":
+                own = {spec.name: annotation.extras[spec.name]} if spec.name in annotation.extras else {}
+                changes[name] = own
+                report.add(Code.DROPPED, "fields of its source format", format=spec.name, where=where)
+                continue
+            changes[name] = {} if name == "attributes" else False if name == "predicted" else None
+            report.add(Code.DROPPED, str(feature), format=spec.name, where=where)
+        if plan.shapes:
+            shapes, derived = self._shapes(annotation.shapes, item, where, report)
+            if not shapes and not _may_be_shapeless(spec):
+                what = " and ".join(KINDS[type(shape)] for shape in annotation.shapes) or "object without any shape"
+                report.add(Code.DROPPED, what, format=spec.name, where=where)
+                report.ledger.drop_annotation(annotation.shapes)
+                return None
+            for shape in annotation.shapes:
+                if shape not in shapes:
+                    report.ledger.fate(((KINDS[type(shape)], "dropped"),))
+            changes["shapes"] = shapes
+            changes["derived"] = (*annotation.derived, *derived)
+        return msgspec.structs.replace(annotation, **changes)
+
+    def _shapes(
+        self, shapes: tuple[Shape, ...], item: Item, where: Where, report: Report
+    ) -> tuple[tuple[Shape, ...], tuple[str, ...]]:
+        """The shapes that travel (held or carried), with an approximation where none of them can be drawn."""
+        spec = self.spec
+        held = [shape for shape in shapes if drawable(shape, spec)]
+        travelling = [shape for shape in shapes if drawable(shape, spec) or spec.carries.issuperset(
+            feature for feature in features_of(shape) if feature not in spec.holds)]  # fmt: skip
+        derived: list[Shape] = []
+        if not held:
+            for shape in sorted(shapes, key=lambda shape: -_extent_rank(shape)):
+                found = approximate(shape, spec, item)
+                if found is not None:
+                    new, measure = found
+                    what = f"{_describe(shape)} as {_describe(new)}"
+                    code = Code.APPROXIMATED if shape in travelling else Code.REPLACED
+                    report.add(code, what, format=spec.name, where=where, measure=measure)
+                    derived.append(new)
+                    break
+        for shape in shapes:
+            if shape not in travelling and (held or not derived):
+                report.add(Code.DROPPED, _describe(shape), format=spec.name, where=where)
+            elif shape in travelling and shape not in held and not derived:
+                report.add(Code.CARRIED, _describe(shape), format=spec.name, where=where)
+        kinds = {type(shape) for shape in travelling}
+        if derived and type(derived[0]) in kinds:
+            # One shape of each kind: the approximation stands in for an original of its own kind that is carried.
+            return (*travelling, *derived), tuple(KINDS[type(shape)] for shape in derived)
+        return (*travelling, *derived), tuple(KINDS[type(shape)] for shape in derived)
+
+    # ------------------------------------------------------------------ items
+
+    def _item(self, item: Item, report: Report) -> Item:
+        spec = self.spec
+        changes: dict[str, Any] = {}
+        for name in _ITEM_FIELDS:
+            feature = ITEM_FEATURES[name]
+            if feature in spec.holds:
+                continue
+            value = getattr(item, name)
+            if name == "kind":
+                if value == "image":
+                    continue
+            elif _unset(value):
+                continue
+            if name == "extras" and set(value) == {spec.name}:
+                continue
+            where = Where(item=str(item.path or item.id))
+            what = "fields of the item's source format" if name == "extras" else str(feature)
+            if feature in spec.carries:
+                report.add(Code.CARRIED, what, format=spec.name, where=where)
+            elif name not in ("id", "kind"):
+                report.add(Code.DROPPED, what, format=spec.name, where=where)
+                changes[name] = {} if name in ("attributes", "extras") else None
+            else:
+                report.add(Code.DROPPED, what, format=spec.name, where=where)
+        return msgspec.structs.replace(item, **changes) if changes else item
+
+
+def _unset(value: Any) -> bool:
+    return value is None or value is False or value == {} or value == ()
+
+
+def _may_be_shapeless(spec: Spec) -> bool:
+    """Whether an object without shapes can travel: only where whole objects have a side channel."""
+    return Feature.EXTRAS in spec.carries or Feature.EXTRAS in spec.holds
+
+
+def _extent_rank(shape: Shape) -> int:
+    """The shape to approximate first: the one that says most about the object's extent."""
+    ranks: dict[type[Any], int] = {Mask: 6, Polygon: 5, Ellipse: 4, Box: 3, Cuboid2D: 2, Keypoints: 1}
+    return ranks.get(type(shape), 0)
+
+
+def _describe(shape: Shape) -> str:
+    features = features_of(shape)
+    return str(features[-1] if len(features) == 2 else features[0]) if len(features) < 3 else "polygon with holes"
+
+
+# ---------------------------------------------------------------------- approximations
+
+
+def approximate(shape: Shape, spec: Spec, item: Item) -> tuple[Shape, tuple[str, float] | None] | None:
+    """The nearest shape that the format holds, and how far off it is: ("IoU", 0 to 1) or None where exact.
+
+    Rotated box, ellipse and mask become polygons where those are held; everything with an extent becomes its
+    envelope box where only boxes are. Returns None where nothing comes near (a tag, a 3-D cuboid).
+    """
+    from nucleus_convert.converters import geometry  # numpy, needed by few records
+
+    ring: Ring | None = None
+    area: float | None = None
+    if type(shape) is Box and shape.rotation:
+        ring = geometry.box_corners(shape.x, shape.y, shape.width, shape.height, shape.rotation)
+        area = abs(shape.width * shape.height)
+    elif type(shape) is Ellipse:
+        from nucleus_convert.converters import masks
+
+        ring = masks.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
+        area = 3.141592653589793 * shape.rx * shape.ry
+        if Feature.POLYGON in spec.holds:
+            covered = abs(geometry.ring_area(ring))
+            return Polygon(((ring,),)), ("IoU", covered / area if area else 1.0)
+    if ring is not None and Feature.POLYGON in spec.holds:
+        return Polygon(((ring,),)), None
+    if type(shape) is Polygon and Feature.POLYGON in spec.holds:
+        return _simpler_polygon(shape, spec)
+    if type(shape) is Mask and Feature.POLYGON in spec.holds:
+        return _traced(shape, spec)
+    if type(shape) is Points and Feature.KEYPOINTS in spec.holds:
+        flat = shape.points
+        points = tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))
+        return Keypoints(points), None
+    if Feature.BOX not in spec.holds:
+        return None
+    envelope = _envelope(shape, ring)
+    if envelope is None:
+        return None
+    whole = envelope.width * envelope.height
+    if area is None:
+        area = _area(shape)
+    return envelope, ("IoU", min(1.0, area / whole)) if whole and area is not None else None
+
+
+def _simpler_polygon(shape: Polygon, spec: Spec) -> tuple[Shape, tuple[str, float] | None] | None:
+    """A polygon without holes, and of one part, as far as the format wants that; measured by areas."""
+    from nucleus_convert.converters import geometry
+
+    parts = shape.parts
+    whole = _area(shape) or 0.0
+    measure: tuple[str, float] | None = None
+    if any(len(part) > 1 for part in parts) and Feature.HOLES not in spec.holds:
+        parts = tuple((part[0],) for part in parts)
+        filled = _area(Polygon(parts)) or 0.0
+        measure = ("IoU", min(whole, filled) / max(whole, filled) if max(whole, filled) else 1.0)
+    if len(parts) > 1 and Feature.PARTS not in spec.holds:
+        largest = max(parts, key=lambda part: abs(geometry.ring_area(part[0])))
+        kept = _area(Polygon((largest,))) or 0.0
+        parts = (largest,)
+        measure = ("IoU", kept / whole if whole else 1.0)
+    return Polygon(parts), measure
+
+
+def _traced(shape: Mask, spec: Spec) -> tuple[Shape, tuple[str, float] | None] | None:
+    """A mask as polygons along its pixel edges; exact but for holes and parts that the format has no word for."""
+    from nucleus_convert.converters import contours, masks
+
+    runs = masks.read_counts(shape.counts, shape.height, shape.width)
+    parts = contours.polygons(runs, shape.height, shape.width)
+    if not parts:
+        return None
+    traced = Polygon(parts)
+    return (traced, None) if drawable(traced, spec) else _simpler_polygon(traced, spec)
+
+
+def _area(shape: Shape) -> float | None:
+    """The area in square pixels by the shape's outlines; None where it has none."""
+    from nucleus_convert.converters import geometry, masks
+
+    if type(shape) is Polygon:
+        return sum(
+            abs(geometry.ring_area(part[0])) - sum(abs(geometry.ring_area(hole)) for hole in part[1:])
+            for part in shape.parts
+        )
+    if type(shape) is Mask:
+        return float(masks.area(masks.read_counts(shape.counts, shape.height, shape.width)))
+    return None
+
+
+def _envelope(shape: Shape, ring: Ring | None) -> Box | None:
+    """The smallest upright box around a shape, or None."""
+    from nucleus_convert.converters import masks
+
+    if type(shape) is Mask:
+        runs = masks.read_counts(shape.counts, shape.height, shape.width)
+        return Box(*masks.box(runs, shape.height)) if masks.area(runs) else None
+    flat: tuple[Any, ...]
+    if ring is not None:
+        flat = ring
+    elif type(shape) is Box:
+        return shape
+    elif type(shape) is Polygon:
+        flat = tuple(n for part in shape.parts for n in part[0])
+    elif type(shape) is Keypoints:
+        points = shape.points
+        flat = tuple(n for i in range(0, len(points), 3) if points[i + 2] for n in points[i : i + 2])
+    elif type(shape) is Line or type(shape) is Points or type(shape) is Cuboid2D:
+        flat = shape.points
+    else:
+        return None
+    if not flat:
+        return None
+    xs, ys = flat[0::2], flat[1::2]
+    return Box(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+
+
+# ---------------------------------------------------------------------- the header
+
+
+def _header(header: Header, spec: Spec, report: Report) -> Header:
+    """The header as the target can hold it."""
+    changes: dict[str, Any] = {}
+    for name, feature in HEADER_FEATURES.items():
+        value = getattr(header, name)
+        if _unset(value) or feature in spec.holds or (name == "extras" and set(value) == {spec.name}):
+            continue
+        what = "data set fields of the source format" if name == "extras" else str(feature)
+        if feature in spec.carries:
+            report.add(Code.CARRIED, what, format=spec.name)
+        else:
+            report.add(Code.DROPPED, what, format=spec.name)
+            changes[name] = {} if name == "extras" else ()
+    labels = []
+    for label in header.labels:
+        lost: dict[str, Any] = {}
+        for name, feature in LABEL_FEATURES.items():
+            value = getattr(label, name)
+            if _unset(value) or feature in spec.holds or (name == "extras" and set(value) == {spec.name}):
+                continue
+            what = "label fields of the source format" if name == "extras" else str(feature)
+            code = Code.CARRIED if feature in spec.carries else Code.DROPPED
+            report.add(code, what, format=spec.name, where=Where(path=f"label '{label.name}'"))
+            if code is Code.DROPPED:
+                lost[name] = {} if name in ("extras", "attributes") else () if name in ("keypoints", "skeleton") else None
+        labels.append(msgspec.structs.replace(label, **lost) if lost else label)
+    changes["labels"] = tuple(labels)
+    return msgspec.structs.replace(header, **changes)
