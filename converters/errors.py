@@ -6,9 +6,12 @@ raises these and never prints or exits; ``cli.py`` prints them and exits with ``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from nucleus_convert.converters.report import Report
 
 
 class Where(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,9 +68,10 @@ class ConvertError(Exception):
 
 
 class LossRefusedError(ConvertError):
-    """The report holds what ``--fail-on`` forbids; nothing was written."""
+    """The report holds what ``--fail-on`` forbids; nothing was written. ``report`` says what."""
 
     exit_code = 3
+    report: Report | None = None
 
 
 class UnknownFormatError(ConvertError):

@@ -32,7 +32,11 @@ Extras: TypeAlias = Mapping[str, Mapping[str, Any]]
 EMPTY: Mapping[str, Any] = {}
 
 
-class Box(msgspec.Struct, frozen=True, tag="box", tag_field="type", omit_defaults=True, gc=False):
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the model: a key that the model does not know is an error when decoding, never dropped."""
+
+
+class Box(Strict, frozen=True, tag="box", tag_field="type", omit_defaults=True, gc=False):
     """A box in pixels: left, top, width, height of the unrotated box, and its rotation."""
 
     x: Number
@@ -42,25 +46,25 @@ class Box(msgspec.Struct, frozen=True, tag="box", tag_field="type", omit_default
     rotation: Number = 0
 
 
-class Polygon(msgspec.Struct, frozen=True, tag="polygon", tag_field="type"):
+class Polygon(Strict, frozen=True, tag="polygon", tag_field="type"):
     """A region: the union of parts. A part is its outline ring followed by the rings of its holes."""
 
     parts: tuple[tuple[Ring, ...], ...]
 
 
-class Line(msgspec.Struct, frozen=True, tag="line", tag_field="type"):
+class Line(Strict, frozen=True, tag="line", tag_field="type"):
     """An open polyline of at least two points."""
 
     points: Ring
 
 
-class Points(msgspec.Struct, frozen=True, tag="points", tag_field="type"):
+class Points(Strict, frozen=True, tag="points", tag_field="type"):
     """Points without names, edges or visibility."""
 
     points: Ring
 
 
-class Keypoints(msgspec.Struct, frozen=True, tag="keypoints", tag_field="type", omit_defaults=True):
+class Keypoints(Strict, frozen=True, tag="keypoints", tag_field="type", omit_defaults=True):
     """Named points of one object.
 
     ``points`` is flat: x, y, visibility for each, visibility as in COCO: 0 not labelled, 1 labelled but hidden,
@@ -72,7 +76,7 @@ class Keypoints(msgspec.Struct, frozen=True, tag="keypoints", tag_field="type", 
     skeleton: tuple[tuple[int, int], ...] = ()
 
 
-class Ellipse(msgspec.Struct, frozen=True, tag="ellipse", tag_field="type", omit_defaults=True):
+class Ellipse(Strict, frozen=True, tag="ellipse", tag_field="type", omit_defaults=True):
     """An ellipse: centre and half axes before rotation, in pixels."""
 
     cx: Number
@@ -82,7 +86,7 @@ class Ellipse(msgspec.Struct, frozen=True, tag="ellipse", tag_field="type", omit
     rotation: Number = 0
 
 
-class Mask(msgspec.Struct, frozen=True, tag="mask", tag_field="type"):
+class Mask(Strict, frozen=True, tag="mask", tag_field="type"):
     """A pixel mask as COCO's compressed RLE: column-major, the first run counts zeros."""
 
     counts: str
@@ -90,7 +94,7 @@ class Mask(msgspec.Struct, frozen=True, tag="mask", tag_field="type"):
     width: int
 
 
-class Cuboid(msgspec.Struct, frozen=True, tag="cuboid", tag_field="type", omit_defaults=True):
+class Cuboid(Strict, frozen=True, tag="cuboid", tag_field="type", omit_defaults=True):
     """A 3-D box: its centre, length along its heading, width, height, and yaw, in the named frame."""
 
     x: Number
@@ -103,19 +107,19 @@ class Cuboid(msgspec.Struct, frozen=True, tag="cuboid", tag_field="type", omit_d
     frame: str = "lidar"
 
 
-class Cuboid2D(msgspec.Struct, frozen=True, tag="cuboid2d", tag_field="type"):
+class Cuboid2D(Strict, frozen=True, tag="cuboid2d", tag_field="type"):
     """A cuboid drawn on an image: eight corners in pixels, flat, in CVAT's order."""
 
     points: tuple[Number, ...]
 
 
-class Tag(msgspec.Struct, frozen=True, tag="tag", tag_field="type", omit_defaults=True):
+class Tag(Strict, frozen=True, tag="tag", tag_field="type", omit_defaults=True):
     """The annotation's label is said of the whole item, within a taxonomy."""
 
     taxonomy: str | None = None
 
 
-class Caption(msgspec.Struct, frozen=True, tag="caption", tag_field="type"):
+class Caption(Strict, frozen=True, tag="caption", tag_field="type"):
     """A sentence about the whole item."""
 
     text: str
@@ -131,7 +135,7 @@ KINDS: Mapping[type[Any], str] = {shape: str(shape.__struct_config__.tag) for sh
 """Shape class -> its name in reports and files ("box", "polygon", ...)."""
 
 
-class Annotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Annotation(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """One labelled object and the ways it was drawn, at most one shape of each kind.
 
     ``predicted`` marks what a model said; a ``confidence`` or a ``class_pdf`` says so too.
@@ -170,7 +174,7 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None
 
 
-class Camera(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Camera(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """A calibrated camera: position and heading quaternion (w, x, y, z, Hamilton) in the world, intrinsics in pixels."""
 
     position: tuple[Number, Number, Number]
@@ -183,7 +187,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     distortion: Mapping[str, Number] = EMPTY
 
 
-class SceneRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SceneRef(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """An item's place in a scene: 0-based frame, and the sensor where a frame has several."""
 
     id: str
@@ -192,7 +196,7 @@ class SceneRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: Number | None = None
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Item(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """One image, video frame or point cloud. ``id`` is what the source calls it by; sizes are in pixels."""
 
     id: Id
@@ -207,14 +211,14 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extras: Extras = EMPTY
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(Strict, frozen=True):
     """One item and everything said about it: the unit that streams."""
 
     item: Item
     annotations: tuple[Annotation, ...] = ()
 
 
-class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Label(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """A class of objects: its name, unique in the header, and the number and family the source gave it.
 
     ``skeleton`` is 0-based. ``attributes`` is the schema of its attributes: name -> {"type", "values", ...}.
@@ -230,14 +234,14 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extras: Extras = EMPTY
 
 
-class Taxonomy(msgspec.Struct, frozen=True):
+class Taxonomy(Strict, frozen=True):
     """A named list of labels for tags."""
 
     name: str
     labels: tuple[str, ...]
 
 
-class Scene(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Scene(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """A sequence of frames. ``categories`` are (label, taxonomy) said of the whole scene."""
 
     id: str
@@ -249,7 +253,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extras: Extras = EMPTY
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Header(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What is said once for a whole data set. Labels are in the source's order."""
 
     labels: tuple[Label, ...] = ()

@@ -7,6 +7,7 @@ each. The result does not depend on the number of workers: the chunks are the sa
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -82,6 +83,8 @@ _job: tuple[LabelSet, Encode[Any], Report] | None = None
 
 def _start(labels: LabelSet, encode: Encode[Any], blank: Report) -> None:
     global _job
+    # Ctrl-C goes to every process of the terminal: the parent deals with it, the workers finish their chunk.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _job = (labels, encode, blank)
 
 

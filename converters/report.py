@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -51,6 +51,14 @@ class Finding(msgspec.Struct):
         if self.worst is not None:
             text += f" (worst {self.measure}: {self.worst:.4g})"
         return text
+
+
+class Sink(Protocol):
+    """Where text goes: an open file, or what stands in for one."""
+
+    def write(self, text: str, /) -> int:
+        """Take a text."""
+        ...
 
 
 class Rejected(msgspec.Struct):
@@ -176,7 +184,7 @@ class Report:
     """
 
     def __init__(
-        self, on_error: OnError = "fail", *, log: IO[str] | None = None, rejects: IO[str] | None = None
+        self, on_error: OnError = "fail", *, log: Sink | None = None, rejects: Sink | None = None
     ) -> None:
         self.on_error: OnError = on_error
         self.ledger = Ledger()

@@ -1,0 +1,81 @@
+"""Options of formats: the pydantic models of reader and writer, made from what a caller gives."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nucleus_convert.converters.errors import OptionError, Where
+
+
+def split(
+    given: Mapping[str, Any],
+    reader: type[BaseModel] | None,
+    writer: type[BaseModel] | None,
+) -> tuple[Any, Any]:
+    """Make both option models; an option that both have goes to both.
+
+    Raises:
+        OptionError: an option that neither has, or a value that is not valid.
+    """
+    models = [made for made in (reader, writer) if made is not None]
+    known = [name for made in models for name in made.model_fields]
+    for name in given:
+        if name not in known:
+            raise OptionError(f"unknown option '{name}'", hint=did_you_mean(name, known, "options"))
+    return _make(reader, given), _make(writer, given)
+
+
+def _make(model: type[BaseModel] | None, given: Mapping[str, Any]) -> Any:
+    if model is None:
+        return None
+    return validated(model, {name: value for name, value in given.items() if name in model.model_fields})
+
+
+def validated(model: type[BaseModel], values: Mapping[str, Any], where: Where | None = None) -> Any:
+    """``model`` made from ``values``.
+
+    Args:
+        model: what to make.
+        values: what a person wrote.
+        where: the file they wrote it in; without one they are options.
+
+    Raises:
+        OptionError: naming the first key that is wrong, and how many more are.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, model, where) from error
+
+
+def _explained(error: ValidationError, model: type[BaseModel], where: Where | None) -> OptionError:
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    hint = None
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key '{key}'"
+        hint = did_you_mean(key, list(model.model_fields), "keys")
+    else:
+        # A ValueError of a validator of ours comes with a prefix that says nothing.
+        said = first["msg"].removeprefix("Value error, ")
+        said = said[0].lower() + said[1:]
+        name = f"'{key}': " if where else f"option '{key}': "
+        text = f"{name}{said}" if key else said
+        if first["type"] not in ("value_error", "missing"):
+            text += f", not {first['input']!r:.60}"
+    if len(problems) > 1:
+        text += f" (and {len(problems) - 1} more like it)"
+    return OptionError(text, where, hint)
+
+
+def did_you_mean(name: str, known: list[str], these: str) -> str:
+    """A hint: the nearest known name, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"{these}: {', '.join(dict.fromkeys(known)) or 'none'}"
