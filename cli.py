@@ -1,5 +1,344 @@
-"""stub"""
+"""The command line: options, progress, printing the report, exit status. It knows no format and no geometry.
+
+Nothing heavy is imported before a command is chosen: ``convert --help`` is to be quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from nucleus_convert import __version__
+from nucleus_convert.converters import registry
+
+if TYPE_CHECKING:
+    from nucleus_convert.converters.report import Report
+
+INTERRUPTED, TERMINATED, BUG = 130, 143, 70
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+AUTO = "auto"
+
+
+class Option(click.Option):
+    """An option that knows under which heading of the help it belongs."""
+
+    def __init__(self, *names: Any, heading: str = "Common", **settings: Any) -> None:
+        super().__init__(names, **settings)
+        self.heading = heading
+
+
+def common_options() -> list[click.Parameter]:
+    """What every pair command takes."""
+    path = click.Path(path_type=Path)
+    return [
+        click.Argument(["src"], type=path, metavar="SRC"),
+        Option("-o", "--output", type=path, metavar="OUT", help="file or folder to make"),
+        Option("--dry-run", is_flag=True, help="do everything, leave nothing: what would be lost?"),
+        Option(
+            "--fail-on",
+            type=click.Choice(["never", "warning", "loss"]),
+            default="never",
+            show_default=True,
+            help="write nothing, and exit with 3, if the report holds a finding so grave",
+        ),
+        Option(
+            "--on-error",
+            type=click.Choice(["fail", "skip", "quarantine"]),
+            default="fail",
+            show_default=True,
+            help="what a bad record does: stop, be left out, or go to rejected.jsonl",
+        ),
+        Option(
+            "--labels", type=path, metavar="FILE", help="label map (TOML or YAML): rename, merge, drop, order"
+        ),
+        Option("--log", type=path, metavar="FILE", help="every single finding, as JSON Lines"),
+        Option("--overwrite", is_flag=True, help="replace what an earlier run wrote at OUT"),
+        Option(
+            "--verify",
+            type=click.Choice(["auto", "all", "none"]),
+            default="auto",
+            show_default=True,
+            help="read the output back and compare; auto: all of a small data set, a sample of a large one",
+        ),
+        Option("--no-verify", "verify", flag_value="none", help="the same as --verify none"),
+        Option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="processes [default: one, more for a large data set]",
+        ),
+        Option("-q", "--quiet", is_flag=True, help="print errors only"),
+        Option("-v", "--verbose", is_flag=True, help="print every finding, and tracebacks of bugs"),
+    ]
+
+
+class PairCommand(click.Command):
+    """``<source>2<target>``. Its options come from the two formats, imported when they are needed."""
+
+    def __init__(self, name: str, source: str, target: str) -> None:
+        title = "a data set of any format (found out)" if source == AUTO else registry.FORMATS[source][1]
+        super().__init__(
+            name,
+            callback=self.run,
+            context_settings=SETTINGS,
+            short_help=f"{source} to {target}",
+            help=f"Convert {title} to {registry.FORMATS[target][1]}.\n\nSRC is a file, a folder or a .zip.",
+        )
+        self.source = source
+        self.target = target
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """All parameters, made the first time they are asked for."""
+        if not self.params:
+            from nucleus_convert.converters.options import described
+
+            reader = None if self.source == AUTO else registry.get(self.source).ReadOptions
+            for one in described(reader, registry.get(self.target).WriteOptions):
+                settings = dict(one.settings)
+                if isinstance(settings.get("type"), list):
+                    settings["type"] = click.Choice(settings["type"])
+                elif settings.get("type") is Path:
+                    settings["type"] = click.Path(path_type=Path)
+                self.params.append(Option(f"--{one.flag}", one.name, heading=one.side, **settings))
+            self.params = [*common_options(), *self.params]
+        return super().get_params(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options under their headings."""
+        headings: dict[str, list[tuple[str, str]]] = {"Source": [], "Target": [], "Common": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                headings[getattr(param, "heading", "Common")].append(record)
+        names = {"Source": f"Source ({self.source})", "Target": f"Target ({self.target})"}
+        for heading, records in headings.items():
+            if records:
+                with formatter.section(names.get(heading, heading)):
+                    formatter.write_dl(records)
+
+    def run(
+        self, src: Path, output: Path | None, *, quiet: bool, verbose: bool, dry_run: bool, **settings: Any
+    ) -> None:
+        """Convert, and print the report."""
+        from nucleus_convert.converters import layout, pipeline
+        from nucleus_convert.converters.errors import LossRefusedError
+
+        if output is None and not dry_run:
+            raise click.UsageError("Missing option '-o' / '--output' (or give --dry-run).")
+        # What was not given is left to the formats' own defaults.
+        given = {name: value for name, value in settings.items() if value is not None and value != ()}
+        given.setdefault("workers", None)
+        try:
+            with progress_bar(show=not quiet) as progress:
+                report = pipeline.convert(
+                    src,
+                    output,
+                    source=None if self.source == AUTO else self.source,
+                    target=self.target,
+                    dry_run=dry_run,
+                    progress=progress,
+                    **given,
+                )
+        except LossRefusedError as error:
+            if error.report is not None and not quiet:
+                print_report(error.report, None, None, verbose=verbose)
+            raise
+        if not quiet:
+            if output is None or dry_run:
+                print_report(report, None, None, verbose=verbose)
+            else:
+                place = layout.of(output, registry.get(self.target).SPEC)
+                print_report(report, str(output), place.report, verbose=verbose)
+
+
+class Commands(click.Group):
+    """Pair commands made from the registry, and the few others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, for completion."""
+        sources = [*registry.FORMATS, AUTO]
+        pairs = [
+            f"{source}2{target}" for source in sources for target in registry.FORMATS if source != target
+        ]
+        return [*pairs, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name; pairs go by aliases too."""
+        made = super().get_command(ctx, cmd_name)
+        if made is not None or "2" not in cmd_name:
+            return made
+        source, _, target = cmd_name.partition("2")
+        source = AUTO if source == AUTO else registry.resolve(source)
+        target = registry.resolve(target)
+        if source == target:
+            raise click.UsageError(f"'{cmd_name}' would convert {source} to itself.", ctx)
+        return PairCommand(cmd_name, source, target)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command named, or an error with the nearest name."""
+        name = args[0]
+        if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
+            import difflib
+
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"See '{ctx.command_path} --help'."
+            raise click.UsageError(f"No such command '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Pairs by their pattern, not one by one."""
+        others = [(name, self.commands[name].get_short_help_str(80)) for name in super().list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    ("A2B SRC -o OUT", "convert format A to format B"),
+                    ("auto2B SRC -o OUT", "the same, finding out what SRC is"),
+                    *others,
+                ]
+            )
+        with formatter.section("Formats"):
+            formatter.write_dl([(name, title) for name, (_, title) in registry.FORMATS.items()])
+        with formatter.section("Examples"):
+            formatter.write_text(f"{ctx.command_path} coco2nucleus instances.json -o nucleus")
+            formatter.write_text(f"{ctx.command_path} nucleus2coco nucleus -o instances.json")
+            formatter.write_text(f"{ctx.command_path} auto2nucleus export.zip --dry-run")
+            formatter.write_text(f"{ctx.command_path} coco2nucleus --help")
+
+
+@click.group(cls=Commands, context_settings=SETTINGS)
+@click.version_option(__version__, prog_name="nucleus-convert")
+def cli() -> None:
+    """Convert label formats to and from Scale Nucleus payloads, losing nothing silently."""
+
+
+@cli.command(context_settings=SETTINGS)
+@click.argument("src", type=click.Path(path_type=Path))
+@click.option("-v", "--verbose", is_flag=True, help="say why it is not one of the others")
+def detect(src: Path, verbose: bool) -> None:
+    """Say which format SRC is."""
+    from nucleus_convert.converters.source import opened
+
+    with opened(src) as source:
+        if verbose:
+            for name, reason in registry.reasons(source.path).items():
+                if reason is not None:
+                    click.echo(f"not {name}: {reason}", err=True)
+        click.echo(registry.detect(source.path))
+
+
+@cli.command(context_settings=SETTINGS)
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="for programs")
+def formats(name: str | None, as_json: bool) -> None:
+    """Show what each format can hold, or all about NAME."""
+    from nucleus_convert.converters import features
+
+    names = list(registry.FORMATS) if name is None else [registry.resolve(name)]
+    specs = [registry.get(one).SPEC for one in names]
+    if as_json:
+        click.echo(features.as_json(specs))
+    else:
+        click.echo(features.table(specs) if name is None else features.details(specs[0]))
+
+
+def say(text: str, **style: Any) -> None:
+    """Print a line to stderr; in colour only on a terminal that wants it."""
+    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=True)
+
+
+def print_report(report: Report, target: str | None, path: Path | None, *, verbose: bool) -> None:
+    """Print the report to stderr."""
+    from nucleus_convert.converters.codes import Severity
+    from nucleus_convert.converters.summary import lines
+
+    colours = {Severity.LOSS: "red", Severity.WARNING: "yellow"}
+    for line in lines(report, target, verbose=verbose, where=None if path is None else str(path)):
+        say(line.text, fg=colours.get(line.severity) if line.severity is not None else None)
+
+
+@contextmanager
+def progress_bar(*, show: bool) -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """A progress bar with the time left, on a terminal."""
+    if not show or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        stages: dict[str, Any] = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in stages:
+                stages.clear()
+                for task in bar.task_ids:
+                    bar.remove_task(task)
+                stages[stage] = bar.add_task(stage, total=total)
+            bar.update(stages[stage], completed=done)
+
+        yield progress
+
+
+class Terminated(BaseException):
+    """SIGTERM came: unwinds like Ctrl-C, so that nothing half-written stays."""
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def _crashed(error: Exception, args: Sequence[str]) -> None:
+    """Two lines about a bug, and the traceback where it does not frighten."""
+    import tempfile
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    say(f"error: a bug in nucleus-convert ({type(error).__name__}: {error}); nothing was written", fg="red")
+    if "-v" in args or "--verbose" in args:
+        say(trace)
+        return
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="nucleus-convert-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(f"nucleus-convert {__version__}, Python {sys.version}\n{' '.join(args)}\n\n{trace}")
+    say(f"  please report it, with the file {file.name}")
+
+
+def run(args: Sequence[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = cli.main(list(args), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted; nothing was written")
+        return INTERRUPTED
+    except Terminated:
+        say("terminated; nothing was written")
+        return TERMINATED
+    except Exception as error:
+        from nucleus_convert.converters.errors import ConvertError
+
+        if not isinstance(error, ConvertError):
+            _crashed(error, args)
+            return BUG
+        say(f"error: {error}", fg="red")
+        return error.exit_code
+    return code if isinstance(code, int) else 0
 
 
 def main() -> None:
-    """Run."""
+    """The entry point."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(sys.argv[1:]))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from nucleus_convert.converters.errors import OptionError, Where
 
@@ -79,3 +83,65 @@ def did_you_mean(name: str, known: list[str], these: str) -> str:
     if near:
         return f"did you mean '{near[0]}'?"
     return f"{these}: {', '.join(dict.fromkeys(known)) or 'none'}"
+
+
+class Described(NamedTuple):
+    """An option for a command line: ``settings`` are click's, without importing it."""
+
+    name: str
+    flag: str
+    side: Literal["Source", "Target"]
+    settings: dict[str, Any]
+
+
+def described(reader: type[BaseModel] | None, writer: type[BaseModel] | None) -> list[Described]:
+    """The options of both models, the reader's first; one that both have is there once."""
+    made: dict[str, Described] = {}
+    sides: list[tuple[Literal["Source", "Target"], type[BaseModel] | None]] = [
+        ("Source", reader),
+        ("Target", writer),
+    ]
+    for side, model in sides:
+        for name, field in (model.model_fields if model else {}).items():
+            if name not in made:
+                made[name] = _described(name, field, side)
+    return list(made.values())
+
+
+def _described(name: str, field: FieldInfo, side: Literal["Source", "Target"]) -> Described:
+    flag = name.replace("_", "-")
+    text = field.description or ""
+    settings: dict[str, Any] = {"default": None}
+    kind, choices, many = _kind(field.annotation)
+    if kind is bool:
+        if field.default is True:
+            flag = f"{flag}/--no-{flag}"
+            text += " [default: yes]"
+        settings |= {"is_flag": True}
+    else:
+        settings |= {"multiple": many}
+        if choices:
+            settings["type"] = choices
+        elif kind in (int, float, Path):
+            settings |= {"type": kind, "metavar": {int: "N", float: "NUMBER", Path: "FILE"}[kind]}
+        else:
+            settings["metavar"] = "TEXT"
+        default = field.get_default(call_default_factory=True)
+        if default not in (None, PydanticUndefined, (), [], ""):
+            text += f" [default: {default}]"
+    return Described(name, flag, side, settings | {"help": text})
+
+
+def _kind(annotation: Any) -> tuple[Any, list[str] | None, bool]:
+    """What an annotation asks of a command line: a type, the choices if they are few, whether it repeats."""
+    if annotation is not None and get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    origin, args = get_origin(annotation), [arg for arg in get_args(annotation) if arg is not type(None)]
+    if origin in (Union, UnionType) and len(args) == 1:
+        return _kind(args[0])
+    if origin is Literal and all(isinstance(arg, str) for arg in args):
+        return str, [str(arg) for arg in args], False
+    if origin in (list, tuple, set, frozenset):
+        kind, choices, _ = _kind(args[0])
+        return kind, choices, True
+    return annotation, None, False

@@ -1,4 +1,7 @@
-"""The one table of formats. Modules are imported when asked for, so that ``convert --help`` loads none of them."""
+"""The one table of formats.
+
+Modules are imported when asked for, and the errors when raised, so that ``convert --help`` loads next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
-
-from nucleus_convert.converters.errors import DetectionError, ReadError, UnknownFormatError, Where
 
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "coco": ("nucleus_convert.converters.coco", "COCO JSON: instances, keypoints, captions, results, LVIS"),
@@ -47,6 +48,8 @@ def resolve(name: str) -> str:
     Raises:
         UnknownFormatError: with the nearest name, or what to do about a foreign format.
     """
+    from nucleus_convert.converters.errors import UnknownFormatError
+
     wanted = name.lower()
     wanted = ALIASES.get(wanted, wanted)
     if wanted in FORMATS:
@@ -75,6 +78,8 @@ def detect(source: Path) -> str:
         ReadError: there is no such file or folder.
         DetectionError: no format, or more than one, with every reason.
     """
+    from nucleus_convert.converters.errors import DetectionError, ReadError, Where
+
     if not source.exists():
         raise ReadError("no such file or folder", Where(file=str(source)), hint="check the path")
     why = reasons(source)

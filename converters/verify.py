@@ -181,20 +181,22 @@ def _annotation(
     if expected.label != actual.label:
         yield Difference("label", expected.label, actual.label)
     yield from _fields(expected, actual, ANNOTATION_FEATURES, here, "")
-    left_out = {*expected.derived, *actual.derived}
-    meant, read = (
-        {KINDS[type(shape)]: shape for shape in side.shapes if KINDS[type(shape)] not in left_out}
-        for side in (expected, actual)
-    )
-    for kind, shape in meant.items():
+    read = {KINDS[type(shape)]: shape for shape in actual.shapes}
+    meant: dict[str, list[Any]] = {}
+    for shape in expected.shapes:
+        meant.setdefault(KINDS[type(shape)], []).append(shape)
+    originals = [kind for kind in meant if kind not in expected.derived and SHAPE_FEATURES[kind] in here]
+    for kind, shapes in meant.items():
         if SHAPE_FEATURES[kind] not in here:
             continue
-        if kind not in read:
-            yield Difference(kind, shape, None)
-        else:
-            yield from _shape(kind, shape, read[kind], spec.decimals)
+        if kind in read:
+            # An approximation may be of its original's kind: either may come back.
+            found = [list(_shape(kind, shape, read[kind], spec.decimals)) for shape in shapes]
+            yield from min(found, key=len)
+        elif kind not in expected.derived or not originals:
+            yield Difference(kind, shapes[0], None)
     for kind, shape in read.items():
-        if kind not in meant:
+        if kind not in meant and kind not in actual.derived:
             yield Difference(kind, None, shape)
 
 

@@ -52,7 +52,7 @@ def allowed(name: str, target: str) -> bool:
     if here[:1] == ["__main__"]:
         return False
     if not there:
-        return here == ["cli"]  # the version; inside the package it would go round in a circle
+        return here in (["cli"], ["converters", "pipeline"])  # the version, and nothing else
     if here == [] or here == ["cli"]:
         return there[0] == "converters" and (len(there) == 1 or there[1] not in FORMATS)
     if here[0] == "formats":
