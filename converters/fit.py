@@ -10,6 +10,7 @@ worked out once for each outline, and most annotations pass untouched.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -299,16 +300,13 @@ def approximate(shape: Shape, spec: Spec, item: Item) -> tuple[Shape, tuple[str,
     ring: Ring | None = None
     area: float | None = None
     if type(shape) is Box and shape.rotation:
-        ring = geometry.box_corners(shape.x, shape.y, shape.width, shape.height, shape.rotation)
+        ring = geometry.box_ring(shape.x, shape.y, shape.width, shape.height, shape.rotation)
         area = abs(shape.width * shape.height)
     elif type(shape) is Ellipse:
-        from nucleus_convert.converters import masks
-
-        ring = masks.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
-        area = 3.141592653589793 * shape.rx * shape.ry
+        ring, error = geometry.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
+        area = math.pi * shape.rx * shape.ry
         if Feature.POLYGON in spec.holds:
-            covered = abs(geometry.ring_area(ring))
-            return Polygon(((ring,),)), ("IoU", covered / area if area else 1.0)
+            return Polygon(((ring,),)), ("pixels", error)
     if ring is not None and Feature.POLYGON in spec.holds:
         return Polygon(((ring,),)), None
     if type(shape) is Polygon and Feature.POLYGON in spec.holds:
@@ -342,7 +340,7 @@ def _simpler_polygon(shape: Polygon, spec: Spec) -> tuple[Shape, tuple[str, floa
         filled = _area(Polygon(parts)) or 0.0
         measure = ("IoU", min(whole, filled) / max(whole, filled) if max(whole, filled) else 1.0)
     if len(parts) > 1 and Feature.PARTS not in spec.holds:
-        largest = max(parts, key=lambda part: abs(geometry.ring_area(part[0])))
+        largest = max(parts, key=lambda part: geometry.area(part[0]))
         kept = _area(Polygon((largest,))) or 0.0
         parts = (largest,)
         measure = ("IoU", kept / whole if whole else 1.0)
@@ -354,7 +352,7 @@ def _traced(shape: Mask, spec: Spec) -> tuple[Shape, tuple[str, float] | None] |
     from nucleus_convert.converters import contours, masks
 
     runs = masks.read_counts(shape.counts, shape.height, shape.width)
-    parts = contours.polygons(runs, shape.height, shape.width)
+    parts = contours.trace(runs, shape.height)
     if not parts:
         return None
     traced = Polygon(parts)
@@ -366,10 +364,7 @@ def _area(shape: Shape) -> float | None:
     from nucleus_convert.converters import geometry, masks
 
     if type(shape) is Polygon:
-        return sum(
-            abs(geometry.ring_area(part[0])) - sum(abs(geometry.ring_area(hole)) for hole in part[1:])
-            for part in shape.parts
-        )
+        return float(sum(geometry.part_area(part) for part in shape.parts))
     if type(shape) is Mask:
         return float(masks.area(masks.read_counts(shape.counts, shape.height, shape.width)))
     return None

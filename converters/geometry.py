@@ -196,7 +196,7 @@ def box_likeness(parts: Sequence[Sequence[Sequence[Number]]]) -> float:
 
 
 def keypoints_box(points: Sequence[Number]) -> Bounds | None:
-    """The tight box of the labelled points (visibility above 0) of ``x, y, visibility, …``; None without any."""
+    """The tight box of the labelled points (visibility above 0) of ``x, y, visibility, …``, or None."""
     labelled = [
         value
         for x, y, visibility in zip(points[0::3], points[1::3], points[2::3], strict=True)
@@ -236,18 +236,18 @@ def ellipse_ring(
     """
     radius = max(abs(rx), abs(ry))
     count = _MAX_ELLIPSE_POINTS
-    if max_error > 0 and radius > 0:
-        wanted = math.pi / math.acos(max(0.0, 1 - max_error / radius)) if max_error < 2 * radius else 8
-        count = min(count, max(8, 4 * math.ceil(min(wanted, count) / 4)))
-    elif radius == 0:
+    if radius == 0:
         count = 8
+    elif max_error > 0:  # 1 - cos(a) is 2 sin(a / 2)^2, which keeps its digits for small angles
+        half_angle = math.asin(math.sqrt(min(1.0, max_error / (2 * radius))))
+        count = min(count, max(8, 4 * math.ceil(min(math.pi / (2 * half_angle), count) / 4)))
     cos, sin = cos_sin(rotation)
     ring: list[float] = []
     for i in range(count):
         c, s = cos_sin(360 * i / count)
         u, v = rx * c, ry * s
         ring += (cx + u * cos - v * sin, cy + u * sin + v * cos)
-    return EllipseRing(tuple(ring), radius * (1 - math.cos(math.pi / count)))
+    return EllipseRing(tuple(ring), 2 * radius * math.sin(math.pi / (2 * count)) ** 2)
 
 
 def ellipse_envelope(cx: Number, cy: Number, rx: Number, ry: Number, rotation: Number = 0) -> Bounds:

@@ -29,6 +29,7 @@ MAX_ARRAY_PIXELS = 2**28
 """Default for what may be laid out one byte a pixel (16384 x 16384)."""
 
 _MAX_COUNT = 2**32 - 1
+_MAX_PACKED = 2**24  # pycocotools reserves 6 bytes a run, writes up to 7, and one more at the end
 _MAX_GROUPS = 7  # 35 bits: the difference of two 32-bit counts, its sign, and no more
 _SIZE_HINT = "COCO sizes are [height, width]"
 
@@ -96,8 +97,24 @@ def encode_counts(runs: Runs | Sequence[int], *, where: Where | None = None) -> 
     values = as_runs(runs, where=where)
     if not len(values):
         return ""
+    if values.max() >= _MAX_PACKED:
+        return _encode_long(values)
     packed = coco_mask.frPyObjects({"size": [1, 1], "counts": values}, 1, 1)
     return str(packed["counts"], "ascii")
+
+
+def _encode_long(runs: Runs) -> str:
+    """Encode runs of any length; slower."""
+    values = runs.copy()
+    values[3:] -= runs[1:-2]
+    size = np.ones_like(values)
+    for bits in range(4, 5 * _MAX_GROUPS - 1, 5):  # n groups hold numbers from -2^(5n - 1) to 2^(5n - 1) - 1
+        size += (values >> bits != 0) & (values >> bits != -1)
+    last = np.cumsum(size) - 1
+    place = np.arange(last[-1] + 1) - np.repeat(last + 1 - size, size)
+    digits = (np.repeat(values, size) >> 5 * place & 31) | 32
+    digits[last] &= 31
+    return str((digits + 48).astype(np.uint8).tobytes(), "ascii")
 
 
 def as_runs(runs: Runs | Sequence[int], *, where: Where | None = None) -> Runs:

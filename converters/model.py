@@ -139,7 +139,8 @@ class Annotation(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """One labelled object and the ways it was drawn, at most one shape of each kind.
 
     ``predicted`` marks what a model said; a ``confidence`` or a ``class_pdf`` says so too.
-    ``derived`` names the kinds of shapes that :mod:`fit` added because the target cannot hold the original.
+    ``derived`` names the kinds of the *last* shapes, those that :mod:`fit` added because the target cannot hold the
+    original; readers leave such shapes out again.
     ``truncated`` and ``occluded`` are what the source said: a bool, a fraction or a grade.
     """
 

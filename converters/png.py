@@ -11,6 +11,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,11 +26,14 @@ try:  # three to five times as fast, and the same bytes: a test holds them again
 except ImportError:
     deflate = zlib  # type: ignore[misc, unused-ignore]
 
+_UNPACK_ERRORS: Final[tuple[type[Exception], ...]] = (zlib.error, deflate.error)  # type: ignore[assignment, unused-ignore]
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS: Final = 2**27
 """Default limit on the pixels of a picture to decode (11585 x 11585). Pillow refuses above 178,956,970."""
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+_CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
+_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
@@ -96,8 +100,8 @@ def decode(
         name: the file, for errors.
 
     Returns:
-        Shape (height, width), row-major; uint16 for 16-bit grey, else uint8. Grey of 1, 2 and 4 bits is not
-        stretched: a 1-bit picture gives 0 and 1.
+        Shape (height, width), row-major, writable; uint16 for 16-bit grey, else uint8. Grey of 1, 2 and 4
+        bits is not stretched: a 1-bit picture gives 0 and 1.
 
     Raises:
         MalformedFileError: not a PNG, or damaged.
@@ -108,20 +112,16 @@ def decode(
         raise SchemaError(
             "PNG is 16-bit with colour or alpha; label masks are grey or palette", Where(file=name)
         )
-    pixels = _pixels(data, name)
+    pixels = _pixels(data, header, name)
     if header.depth == 16:
-        return pixels.astype(np.uint16, copy=False)
-    if header.colour == GREY and header.depth < 8:
-        # Pillow stretches levels to 0..255, but for one bit, where it gives False and True.
-        pixels = pixels.astype(np.uint8, copy=False)
-        return pixels if header.depth == 1 else pixels >> np.uint8(8 - header.depth)
+        return pixels.astype(np.uint16)  # in this machine's byte order
     return _plain(pixels, header.colour, name)
 
 
 def _plain(pixels: npt.NDArray[Any], colour: int, name: str | None) -> npt.NDArray[np.uint8]:
     """The one number for each pixel of 8-bit data as Pillow gives it."""
     if colour in (GREY, PALETTE):
-        return pixels.astype(np.uint8, copy=False)
+        return np.array(pixels, np.uint8)
     alpha = pixels[:, :, -1] if colour in (GREY_ALPHA, RGB_ALPHA) else None
     if alpha is not None and (alpha != 255).any():
         raise SchemaError("PNG is partly transparent; which pixels are meant is not clear", Where(file=name))
@@ -132,7 +132,7 @@ def _plain(pixels: npt.NDArray[Any], colour: int, name: str | None) -> npt.NDArr
             Where(file=name),
             "save it as grey or palette; if the colours are segment ids, it is a panoptic picture",
         )
-    return np.ascontiguousarray(first)
+    return np.array(first)
 
 
 def decode_ids(
@@ -152,7 +152,7 @@ def decode_ids(
     header = _checked_header(data, max_pixels, name)
     if header.colour in (GREY, GREY_ALPHA) or header.depth == 16:
         raise SchemaError("PNG is not 8-bit RGB, which segment ids need", Where(file=name))
-    pixels = _pixels(data, name, mode="RGB")
+    pixels = _pixels(data, header, name, in_rgb=header.colour == PALETTE)
     ids = pixels[:, :, 2].astype(np.uint32)
     for channel in (1, 0):
         ids <<= 8
@@ -173,17 +173,93 @@ def _too_large(height: int, width: int, limit: int, name: str | None) -> SchemaE
     )
 
 
-def _pixels(data: bytes, name: str | None, *, mode: str | None = None) -> npt.NDArray[Any]:
-    """Let Pillow decode; the size was checked, and its many errors become one."""
+def _pixels(data: bytes, header: Header, name: str | None, *, in_rgb: bool = False) -> npt.NDArray[Any]:
+    """The numbers stored, shape (height, width) or (height, width, channels), or a palette's colours.
+
+    Pillow fills up with 0 what a cut or damaged file lacks, so the pixels' data are unpacked and checked here
+    first; rows without filters, as label masks mostly have, then need no more.
+    """
+    raw = _unpack(data, header, name)
+    if not header.interlaced and not in_rgb:
+        rows = np.frombuffer(raw, np.uint8).reshape(header.height, -1)
+        if not rows[:, 0].any():
+            return _unfiltered(rows[:, 1:], header)
+    del raw
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-                return np.asarray(image if mode is None else image.convert(mode))
+                pixels = np.asarray(image.convert("RGB") if in_rgb else image)
     except Image.DecompressionBombError as error:
         raise SchemaError(f"PNG is too large for Pillow: {error}", Where(file=name)) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-        raise MalformedFileError(f"PNG cannot be decoded: {error}", Where(file=name)) from error
+        raise _damaged(str(error), name) from error
+    if header.colour == GREY and header.depth < 8:
+        # Pillow stretches levels to 0..255, but for one bit, where it gives False and True.
+        return pixels.astype(np.uint8) if header.depth == 1 else pixels >> np.uint8(8 - header.depth)
+    return pixels
+
+
+def _unfiltered(rows: npt.NDArray[np.uint8], header: Header) -> npt.NDArray[Any]:
+    """The numbers in rows of packed bytes."""
+    if header.depth == 16:
+        return np.ascontiguousarray(rows).view(">u2")
+    if header.depth < 8:
+        shifts = np.arange(8 - header.depth, -1, -header.depth, dtype=np.uint8)
+        values = rows[:, :, np.newaxis] >> shifts & np.uint8(2**header.depth - 1)
+        return values.reshape(header.height, -1)[:, : header.width]
+    channels = _CHANNELS[header.colour]
+    return rows if channels == 1 else rows.reshape(header.height, header.width, channels)
+
+
+def _unpack(data: bytes, header: Header, name: str | None) -> bytes:
+    """Unpack the pixels' bytes, rows with their filter bytes, and check that they are whole and right."""
+    unpacker = deflate.decompressobj()
+    expected = _raw_size(header)
+    try:
+        # One byte more than there should be, to reach the checksum behind them.
+        raw = unpacker.decompress(b"".join(_image_data(data, name)), expected + 1)
+    except _UNPACK_ERRORS as error:
+        raise _damaged(str(error), name) from error
+    if len(raw) < expected:
+        raise _damaged(f"{expected - len(raw)} of {expected} bytes of pixels are missing", name)
+    if not unpacker.eof and len(raw) == expected:
+        raise _damaged("the pixels' checksum is missing", name)
+    return raw[:expected]
+
+
+def _image_data(data: bytes, name: str | None) -> Iterator[bytes]:
+    """The bodies of the chunks that hold pixels."""
+    view = memoryview(data)
+    at = 33
+    while at + 12 <= len(data):
+        size, kind = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])
+        if kind == b"IEND":
+            return
+        end = at + 8 + size
+        if kind == b"IDAT":
+            if end + 4 > len(data):
+                raise _damaged("it is cut short", name)
+            if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+                raise _damaged("the checksum of its pixels is wrong", name)
+            yield data[at + 8 : end]
+        at = end + 4
+
+
+def _raw_size(header: Header) -> int:
+    """Number of bytes of all rows, each with its filter byte."""
+    bits = header.depth * _CHANNELS[header.colour]
+    passes = _ADAM7 if header.interlaced else ((0, 0, 1, 1),)
+    total = 0
+    for top, left, down, across in passes:
+        rows, columns = -(-(header.height - top) // down), -(-(header.width - left) // across)
+        if rows > 0 and columns > 0:
+            total += rows * (1 + (columns * bits + 7) // 8)
+    return total
+
+
+def _damaged(detail: str, name: str | None) -> MalformedFileError:
+    return MalformedFileError(f"PNG cannot be decoded: {detail}", Where(file=name))
 
 
 def _guess(data: bytes) -> str:

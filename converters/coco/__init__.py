@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from nucleus_convert.converters.coco.options import ReadOptions, WriteOptions
 from nucleus_convert.converters.coco.read import read, sniff
+from nucleus_convert.converters.coco.write import write
 from nucleus_convert.converters.protocol import Feature, Spec
 
-__all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "sniff"]
+__all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "sniff", "write"]
 
 _HOLDS = frozenset(
     {

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
+from nucleus_convert.converters.coco.reserved import RESERVED, VERSION, carried_label, restore_label
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.model import Label
@@ -37,14 +40,14 @@ def read_categories(rows: Any, file: str, report: Report) -> list[tuple[int | st
 
 
 def _label(number: int | str, row: dict[str, Any], where: Where, report: Report) -> Label:
-    extras = {key: value for key, value in row.items() if key not in _OURS}
+    extras = {key: value for key, value in row.items() if key not in _OURS and key != RESERVED}
     name = row.get("name")
     if not isinstance(name, str):
         extras["name"] = name
         name = str(number) if name is None else str(name)
         report.add(Code.VALUE_NORMALISED, "category without a name: its id stands for it", format="coco", where=where)
     parent = row.get("supercategory")
-    if parent is not None and not isinstance(parent, str):
+    if "supercategory" in row and not isinstance(parent, str):
         extras["supercategory"] = parent
         parent = None
     names = row.get("keypoints")
@@ -72,7 +75,7 @@ def _label(number: int | str, row: dict[str, Any], where: Where, report: Report)
         report.add(
             Code.VALUE_NORMALISED, "skeleton numbered from 0 (COCO numbers from 1)", format="coco", where=where
         )
-    return Label(
+    label = Label(
         name=name,
         id=number,
         parent=parent,
@@ -80,6 +83,7 @@ def _label(number: int | str, row: dict[str, Any], where: Where, report: Report)
         skeleton=skeleton,
         extras={"coco": extras} if extras else {},
     )
+    return restore_label(row[RESERVED], label, where) if RESERVED in row else label
 
 
 def zero_based(edges: Any, count: int) -> tuple[tuple[int, int], ...] | None:
@@ -127,10 +131,7 @@ def _unique(labels: list[tuple[int | str, Label]], file: str, report: Report) ->
                 Code.LABEL_RENAMED, f"category {number} '{label.name}' becomes '{name}'", format="coco",
                 where=Where(file=file, path="$.categories"),
             )  # fmt: skip
-            label = Label(
-                name=name, id=label.id, parent=label.parent, keypoints=label.keypoints, skeleton=label.skeleton,
-                extras={"coco": extras},
-            )  # fmt: skip
+            label = msgspec.structs.replace(label, name=name, extras={**label.extras, "coco": extras})
         result.append((number, label))
     return result
 
@@ -164,6 +165,11 @@ def category_row(label: Label, number: int | str) -> dict[str, Any]:
     if label.skeleton:
         row["skeleton"] = [[a + 1, b + 1] for a, b in label.skeleton]
     row.update(extras)
+    kept = carried_label(label)
+    if label.id is None or label.id != number:
+        kept["id"] = label.id
+    if kept:
+        row[RESERVED] = {"v": VERSION, **kept}
     return row
 
 

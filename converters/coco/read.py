@@ -16,6 +16,7 @@ import numpy as np
 
 from nucleus_convert.converters.coco.labels import read_categories
 from nucleus_convert.converters.coco.options import ReadOptions
+from nucleus_convert.converters.coco.reserved import RESERVED, UNLABELLED, restore_header, restore_item
 from nucleus_convert.converters.coco.rows import RowReader
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import (
@@ -83,8 +84,8 @@ class Images:
         self._ids[number] = identity
         return number
 
-    def item(self, number: int) -> tuple[Item, bytes]:
-        """The item and its row verbatim.
+    def item(self, number: int) -> tuple[Item, tuple[Annotation, ...]]:
+        """The item, and annotations that travelled with it (see ``reserved``).
 
         Raises:
             SchemaError: the row is no image.
@@ -92,12 +93,15 @@ class Images:
         file = self._file[number]
         subset = self.subsets[file]
         if number in self._ids:
-            return Item(id=self._ids[number], subset=subset), b"null"
-        raw = self.files[file].read(self._offset[number], self._length[number])
+            return Item(id=self._ids[number], subset=subset), ()
+        row = wire.DECODE(self.files[file].read(self._offset[number], self._length[number]))
+        place = f"$.images[{self._row[number]}]"
         try:
-            return _item(wire.DECODE(raw), subset), raw
+            item = _item(row, subset)
+            if RESERVED in row:
+                return restore_item(row[RESERVED], item, Where())
+            return item, ()
         except SchemaError as error:
-            place = f"$.images[{self._row[number]}]"
             where = error.where or Where()
             raise SchemaError(
                 error.message, Where(file=self.names[file], path=place + (where.path or "")), error.hint
@@ -113,7 +117,7 @@ class Images:
 def _item(row: Any, subset: str | None) -> Item:
     if not isinstance(row, dict):
         raise SchemaError("expected an image object")
-    extras = {key: value for key, value in row.items() if key not in _IMAGE_KEYS}
+    extras = {key: value for key, value in row.items() if key not in _IMAGE_KEYS and key != RESERVED}
     identity = row["id"]
     if type(identity) is float:
         identity = int(identity)
@@ -165,7 +169,7 @@ class CocoSource:
 
     def _record(self, number: int, report: Report) -> Record | None:
         try:
-            item, _ = self.images.item(number)
+            item, carried = self.images.item(number)
         except ConvertError as error:
             report.reject(error, self.images.raw(number), kind="item")
             self._reject_rows(number, report)
@@ -181,7 +185,7 @@ class CocoSource:
                     annotations.append(reader.read(raw, row, item, report))
                 except ConvertError as error:
                     report.reject(error, wire.DECODE(raw))
-        return Record(item, tuple(annotations))
+        return Record(item, (*annotations, *carried))
 
     def _reject_rows(self, number: int, report: Report) -> None:
         for part in self.parts:
@@ -231,6 +235,7 @@ class _Reader:
         self.parts: list[Part] = []
         self.labels: dict[str, Label] = {}
         self.files: list[dict[str, Any]] = []
+        self.kept: list[tuple[str, Any]] = []
 
     def read(self, source: Path) -> LabelSet:
         paths = _files(source, self.report)
@@ -246,6 +251,8 @@ class _Reader:
         for part in self.parts:
             part.index.freeze(len(self.images))
         header = Header(labels=tuple(self.labels.values()), extras={"coco": {"files": self.files}})
+        for name, kept in self.kept:
+            header = restore_header(kept, header, Where(file=name, path=f"$.{RESERVED}"))
         labels = LabelSet(header, CocoSource(self.images, self.parts), size=len(self.images))
         if self.options.bbox == "check":
             _check_boxes(labels, source)
@@ -374,7 +381,8 @@ class _Reader:
             labels = dict(contents.labels)
             if contents.results is False:
                 for _, label in contents.labels:
-                    self._add_label(label, contents.name)
+                    if label.name != UNLABELLED or label.id is not None:
+                        self._add_label(label, contents.name)
         elif self._truth is not None:
             labels = self._truth[1]
         else:
@@ -398,6 +406,9 @@ class _Reader:
         entry: dict[str, Any] = {"name": Path(contents.name).name, "kind": "results" if contents.results else "dataset"}
         if split is not None:
             entry["subset"] = split
+        if RESERVED in contents.fields:
+            self.kept.append((contents.name, contents.fields.pop(RESERVED)))
+            contents.keys.remove(RESERVED)
         if not contents.results:
             entry["keys"] = contents.keys
             entry["fields"] = contents.fields

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters.coco.reserved import RESERVED, restore_annotation
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, DanglingReferenceError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Caption, Item, Keypoints, Label, Mask, Polygon, Ring, Shape, Tag
@@ -118,7 +119,9 @@ class RowReader:
             file=self.file, path=place, item=str(item.path or item.id), annotation=None if number is None else str(number)
         )
         extras: dict[str, Any] = {"row": row + self.offset}
-        extras.update((key, value) for key, value in fields.items() if key not in wire.KNOWN_KEYS)
+        extras.update(
+            (key, value) for key, value in fields.items() if key not in wire.KNOWN_KEYS and key != RESERVED
+        )
         if fields.get("id") is not None and (number is None or type(fields["id"]) is float):
             if number is None:
                 raise self._wrong(f"{place}.id", "a whole number or a string", fields["id"])
@@ -134,7 +137,7 @@ class RowReader:
         self._caption(fields, place, shapes)
         if not shapes and self.tags:
             shapes.append(Tag())
-        if not shapes:
+        if not shapes and RESERVED not in fields:
             report.add(Code.NO_SHAPE, "no bbox, segmentation or keypoints", format="coco", where=where)
         if "area" in fields:
             extras["area"] = fields["area"]
@@ -147,17 +150,19 @@ class RowReader:
         if "track_id" in fields and type(track) not in (int, str):
             extras["track_id"] = track
             track = None
-        return Annotation(
-            label=None if label is None else label.name,
-            shapes=tuple(shapes),
-            id=identity,
-            predicted=self.predicted,
-            confidence=self._score(fields, place),
-            track=track,
-            crowd=self._crowd(fields, place, extras),
-            attributes=attributes if isinstance(attributes, dict) else {},
-            extras={"coco": extras},
-        )
+        said: dict[str, Any] = {
+            "label": None if label is None else label.name,
+            "id": identity,
+            "predicted": self.predicted,
+            "confidence": self._score(fields, place),
+            "track": track,
+            "crowd": self._crowd(fields, place, extras),
+            "attributes": attributes if isinstance(attributes, dict) else {},
+            "extras": {"coco": extras},
+        }
+        if RESERVED in fields:
+            restore_annotation(fields[RESERVED], said, shapes, where)
+        return Annotation(shapes=tuple(shapes), **said)
 
     def _wrong(self, path: str, expected: str, found: Any) -> SchemaError:
         kind = _TYPES.get(type(found), "null")
@@ -323,7 +328,10 @@ class RowReader:
         count = sum(entry > 0 for entry in visibility)
         if extras.get("num_keypoints") == count and type(extras.get("num_keypoints")) is int:
             del extras["num_keypoints"]
-        elif "num_keypoints" in fields:
+        elif "num_keypoints" not in fields:
+            if not self.predicted:
+                extras["num_keypoints"] = None
+        else:
             report.add(
                 Code.VALUE_NORMALISED, "num_keypoints is not the number of labelled points; given back as it was",
                 format="coco", where=where,
