@@ -27,6 +27,9 @@ except ImportError:
     deflate = zlib  # type: ignore[misc, unused-ignore]
 
 _UNPACK_ERRORS: Final[tuple[type[Exception], ...]] = (zlib.error, deflate.error)  # type: ignore[assignment, unused-ignore]
+BACKEND: Final[str] = deflate.__name__
+"""The library that compresses: its name, for the curious."""
+
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS: Final = 2**27
 """Default limit on the pixels of a picture to decode (11585 x 11585). Pillow refuses above 178,956,970."""
