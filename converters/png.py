@@ -228,7 +228,7 @@ def _unpack(data: bytes, header: Header, name: str | None) -> bytes:
         raise _damaged(f"{expected - len(raw)} of {expected} bytes of pixels are missing", name)
     if not unpacker.eof and len(raw) == expected:
         raise _damaged("the pixels' checksum is missing", name)
-    return raw[:expected]
+    return bytes(raw[:expected])
 
 
 def _image_data(data: bytes, name: str | None) -> Iterator[bytes]:
@@ -377,7 +377,7 @@ def _zeros(count: int) -> bytes:
     if not count:
         return b""
     packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
-    return packer.compress(bytes(count)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return bytes(packer.compress(bytes(count)) + packer.flush(zlib.Z_SYNC_FLUSH))
 
 
 @functools.cache
