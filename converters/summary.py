@@ -68,7 +68,7 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Text]:
     if finding.count > 1:
         text += f" [{finding.count:,} times]"
     examples = finding.examples if verbose else finding.examples[:1]
-    if examples and not verbose:
+    if examples and str(examples[0]) and not verbose:
         text += f", e.g. {examples[0]}" if finding.count > 1 else f": {examples[0]}"
     yield Text(text, finding.severity)
     if verbose:
