@@ -11,7 +11,6 @@ worked out once for each outline, and most annotations pass untouched.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -48,10 +47,7 @@ from nucleus_convert.converters.protocol import (
 )
 from nucleus_convert.converters.report import Report
 
-_FIELDS = tuple(ANNOTATION_FEATURES)
-_VALUES: Callable[[Annotation], tuple[Any, ...]] = attrgetter(*_FIELDS)
-_ITEM_FIELDS = tuple(ITEM_FEATURES)
-_REGIONS = (Feature.POLYGON, Feature.MASK, Feature.BOX)
+_MANY_PLANS = 1000
 
 
 def features_of(shape: Shape) -> list[Feature]:
@@ -95,7 +91,11 @@ class Fit:
         self._watched = tuple(
             name for name, feature in ANNOTATION_FEATURES.items() if feature not in spec.holds and name != "extras"
         )
-        self._values = attrgetter(*self._watched) if len(self._watched) > 1 else None
+        self._values = attrgetter("derived", "derived", *self._watched) if self._watched else None
+        self._item_watched = tuple(name for name, feature in ITEM_FEATURES.items() if feature not in spec.holds)
+        # Two names at the least, so that the getter gives a tuple.
+        self._item_values = attrgetter("kind", "kind", *self._item_watched)
+        self._item_plans: dict[Any, _Plan] = {}
         self._shapes_held = frozenset(
             kind for kind, name in KINDS.items() if SHAPE_FEATURES[name] in spec.holds and kind not in (Box, Polygon)
         )
@@ -131,11 +131,17 @@ class Fit:
                     look = True
             extras = annotation.extras
             foreign = not self._extras and bool(extras) and (len(extras) > 1 or spec.name not in extras)
-            unset = tuple([_unset(v) for v in values(annotation)]) if values else ()
-            key = (look, foreign, unset)
-            plan = plans.get(key)
+            # Most annotations repeat the values of one before: those are the key, as long as they are few.
+            said = values(annotation) if values else ()
+            try:
+                plan = plans.get((look, foreign, said))
+            except TypeError:  # a dictionary among the values
+                said = tuple([_unset(value) for value in said])
+                plan = plans.get((look, foreign, said))
             if plan is None:
-                plan = plans[key] = self._plan(annotation, look, foreign)
+                if len(plans) > _MANY_PLANS:
+                    plans.clear()
+                plan = plans[look, foreign, said] = self._plan(annotation, look, foreign)
             if plan.carried:
                 counted = tally.get(plan.carried)
                 if counted is None:
@@ -151,9 +157,8 @@ class Fit:
             elif annotations is not None:
                 annotations.append(annotation)
         for carried, (count, first) in tally.items():
-            where = Where(item=str(item.path or item.id), annotation=None if first.id is None else str(first.id))
             for name in carried:
-                report.add(Code.CARRIED, name, format=spec.name, where=where, count=count)
+                report.tally(Code.CARRIED, name, spec.name, item, first, count)
         if annotations is None and item is record.item:
             return record
         return Record(item, record.annotations if annotations is None else tuple(annotations))
@@ -240,30 +245,39 @@ class Fit:
     # ------------------------------------------------------------------ items
 
     def _item(self, item: Item, report: Report) -> Item:
-        spec = self.spec
+        said = tuple([_unset(value) for value in self._item_values(item)])
+        own = len(item.extras) == 1 and self.spec.name in item.extras
+        plan = self._item_plans.get((said, own, item.kind))
+        if plan is None:
+            plan = self._item_plans[said, own, item.kind] = self._plan_item(item, own)
+        for what in plan.carried:
+            report.tally(Code.CARRIED, what, self.spec.name, item, None, 1)
+        if not plan.dropped:
+            return item
         changes: dict[str, Any] = {}
-        for name in _ITEM_FIELDS:
-            feature = ITEM_FEATURES[name]
-            if feature in spec.holds:
-                continue
-            value = getattr(item, name)
-            if name == "kind":
-                if value == "image":
-                    continue
-            elif _unset(value):
-                continue
-            if name == "extras" and set(value) == {spec.name}:
-                continue
-            where = Where(item=str(item.path or item.id))
-            what = "fields of the item's source format" if name == "extras" else str(feature)
-            if feature in spec.carries:
-                report.add(Code.CARRIED, what, format=spec.name, where=where)
+        for name in plan.dropped:
+            report.tally(Code.DROPPED, _item_feature(name), self.spec.name, item, None, 1)
+            if name in ("attributes", "extras"):
+                changes[name] = {}
             elif name not in ("id", "kind"):
-                report.add(Code.DROPPED, what, format=spec.name, where=where)
-                changes[name] = {} if name in ("attributes", "extras") else None
+                changes[name] = None
+        return msgspec.structs.replace(item, **changes)
+
+    def _plan_item(self, item: Item, own: bool) -> _Plan:
+        dropped: list[str] = []
+        carried: dict[str, None] = {}
+        for name in self._item_watched:
+            if (name == "kind" and item.kind == "image") or _unset(getattr(item, name)) or (name == "extras" and own):
+                continue
+            if ITEM_FEATURES[name] in self.spec.carries:
+                carried[_item_feature(name)] = None
             else:
-                report.add(Code.DROPPED, what, format=spec.name, where=where)
-        return msgspec.structs.replace(item, **changes) if changes else item
+                dropped.append(name)
+        return _Plan(shapes=False, dropped=tuple(dropped), carried=tuple(carried))
+
+
+def _item_feature(name: str) -> str:
+    return "fields of the item's source format" if name == "extras" else str(ITEM_FEATURES[name])
 
 
 def _unset(value: Any) -> bool:

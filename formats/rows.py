@@ -101,16 +101,23 @@ class RowIndex:
         self._groups = None
         return self
 
-    def rows(self, group: int) -> list[tuple[int, int, int]]:
-        """(position among all rows, offset, length) of each row of a group."""
+    def stretch(self, start: int, stop: int) -> list[list[tuple[int, int, int]]]:
+        """For each of the groups ``start`` to ``stop``: (position among all rows, offset, length) of its rows."""
         assert self._order is not None
         assert self._bounds is not None
-        which = self._order[self._bounds[group] : self._bounds[group + 1]]
+        bounds = self._bounds[start : stop + 1].tolist()
+        first = bounds[0]
+        which = self._order[first : bounds[-1]]
         if not len(which):
-            return []
-        return list(
+            return [[] for _ in range(stop - start)]
+        rows = list(
             zip(which.tolist(), self._offsets[which].tolist(), self._lengths[which].tolist(), strict=True)
         )
+        return [rows[a - first : b - first] for a, b in zip(bounds, bounds[1:], strict=False)]
+
+    def rows(self, group: int) -> list[tuple[int, int, int]]:
+        """(position among all rows, offset, length) of each row of a group."""
+        return self.stretch(group, group + 1)[0]
 
     def positions(self, group: int) -> list[int]:
         """Positions among all rows of each row of a group."""

@@ -20,6 +20,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
 
 _UNSET = msgspec.UNSET
+_CROWDS = {0: False, 1: True}
 _TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a bool", int: "a number", float: "a number"}
 
 
@@ -61,48 +62,54 @@ class RowReader:
         """
         try:
             given = wire.DECODE_ANNOTATION(raw)
-            annotation = self._plain(given, row, item)
         except msgspec.DecodeError:
-            annotation = None
-        return annotation or self._careful(raw, row, item, report)
+            return self._careful(raw, row, item, report)
+        return self._plain(given, row) or self._careful(raw, row, item, report)
 
-    def _plain(self, given: wire.AnnotationRow, row: int, item: Item) -> Annotation | None:
+    def _plain(self, given: wire.AnnotationRow, row: int) -> Annotation | None:
         """The annotation of a row that is as COCO writes it; None if something in it needs a closer look."""
         label = self.names.get(given.category_id)  # type: ignore[arg-type]
-        if label is None or given.keypoints is not _UNSET:
+        identity, bbox, segmentation = given.id, given.bbox, given.segmentation
+        if label is None or bbox is _UNSET or given.keypoints is not _UNSET:
             return None
-        if type(given.id) is not int and not (self.predicted and given.id is _UNSET):
-            return None
-        shapes: tuple[Shape, ...] = ()
-        if given.bbox is not _UNSET:
-            shapes = (Box(*given.bbox),)
-        segmentation = given.segmentation
-        if type(segmentation) is list:
-            if not segmentation:
+        if type(identity) is not int:
+            if identity is not _UNSET or not self.predicted:
                 return None
-            parts = []
+            identity = None
+        crowd = _CROWDS.get(given.iscrowd)  # type: ignore[call-overload]
+        if crowd is None and given.iscrowd is not _UNSET:
+            return None
+        if segmentation is _UNSET:
+            shapes: tuple[Shape, ...] = (Box(*bbox),)
+        elif type(segmentation) is list and segmentation:
             for ring in segmentation:
                 if len(ring) < 6 or len(ring) % 2 or (ring[0] == ring[-2] and ring[1] == ring[-1]):
                     return None
-                parts.append((ring,))
-            shapes = (*shapes, Polygon(tuple(parts)))
-        elif segmentation is not _UNSET:
-            return None
-        if not shapes or (given.iscrowd not in (0, 1) and given.iscrowd is not _UNSET):
+            shapes = (Box(*bbox), Polygon(tuple([(ring,) for ring in segmentation])))
+        else:
             return None
         extras: dict[str, Any] = {"row": row + self.offset}
         if given.area is not _UNSET:
             extras["area"] = given.area
         if given.num_keypoints is not _UNSET:
             extras["num_keypoints"] = given.num_keypoints
+        if given.score is _UNSET and given.track_id is _UNSET and given.attributes is _UNSET:
+            return Annotation(
+                label=label,
+                shapes=shapes,
+                id=identity,
+                predicted=self.predicted,
+                crowd=crowd,
+                extras={"coco": extras},
+            )
         return Annotation(
             label=label,
             shapes=shapes,
-            id=None if given.id is _UNSET else given.id,
+            id=identity,
             predicted=self.predicted,
             confidence=None if given.score is _UNSET else given.score,
             track=None if given.track_id is _UNSET else given.track_id,
-            crowd=None if given.iscrowd is _UNSET else given.iscrowd == 1,
+            crowd=crowd,
             attributes={} if given.attributes is _UNSET else given.attributes,
             extras={"coco": extras},
         )
