@@ -223,6 +223,14 @@ def test_header_labels_are_compared_in_order() -> None:
     assert number == Difference("label 'a' id", 1, "1")
 
 
+def test_what_a_file_was_called_need_not_come_back() -> None:
+    def header(name: str, year: int) -> Header:
+        return Header(extras={"coco": {"files": [{"name": name, "info": {"year": year, "name": "x"}}]}})
+
+    assert list(header_differences(header("a.json", 1), header("b.json", 1), ALL)) == []
+    assert len(list(header_differences(header("a.json", 1), header("a.json", 2), ALL))) == 1
+
+
 # ---------------------------------------------------------------------- whole data sets
 
 
@@ -274,10 +282,39 @@ def test_auto_is_all_of_a_small_data_set() -> None:
 @pytest.mark.parametrize("sample", [None, 50])
 def test_missing_and_extra_items_are_found(boxes: Callable[[int], LabelSet], sample: int | None) -> None:
     labels, fewer = boxes(100), boxes(99)
-    with pytest.raises(VerifyError, match="number of items should be 100 and is 99"):
+    with pytest.raises(VerifyError, match="item should be 99 and is missing"):
         verify.verify(labels, fewer, ALL, sample=sample)
-    with pytest.raises(VerifyError, match="number of items should be 99 and is 100"):
+    with pytest.raises(VerifyError, match="item should be missing and is 99"):
         verify.verify(fewer, labels, ALL, sample=sample)
+
+
+@pytest.mark.parametrize("sample", [None, 50])
+def test_another_order_of_items_is_no_difference(
+    boxes: Callable[[int], LabelSet], sample: int | None
+) -> None:
+    labels = boxes(100)
+    records = list(labels)
+    for shuffled in (records[::-1], records[50:] + records[:50], records[::2] + records[1::2]):
+        assert verify.verify(labels, from_records(labels.header, shuffled), ALL, sample=sample) == 100
+        broken = [*shuffled[:-1], Record(shuffled[-1].item)]
+        with pytest.raises(VerifyError, match="number of annotations should be 2 and is 0"):
+            verify.verify(labels, from_records(labels.header, broken), ALL, sample=sample)
+
+
+def test_an_item_under_another_name_is_named(boxes: Callable[[int], LabelSet]) -> None:
+    labels = boxes(3)
+    first, *rest = labels
+    renamed = Record(msgspec.structs.replace(first.item, id="zero"), first.annotations)
+    with pytest.raises(VerifyError, match="item 0: item id should be 0 and is 'zero'"):
+        verify.verify(labels, from_records(labels.header, [renamed, *rest]), ALL, sample=None)
+
+
+def test_items_of_one_id_in_two_subsets_are_told_apart() -> None:
+    records = [
+        Record(Item(id=1, subset=subset), (Annotation(label=subset),)) for subset in ("train", "val", "test")
+    ]
+    turned = from_records(Header(), records[::-1])
+    assert verify.verify(from_records(Header(), records), turned, ALL, sample=None) == 3
 
 
 def _only_even(record: Record) -> Record | None:
