@@ -91,7 +91,7 @@ class Fit:
         self._watched = tuple(
             name for name, feature in ANNOTATION_FEATURES.items() if feature not in spec.holds and name != "extras"
         )
-        self._values = attrgetter("derived", "derived", *self._watched) if self._watched else None
+        self._values = attrgetter("derived", "derived", *self._watched)
         self._item_watched = tuple(name for name, feature in ITEM_FEATURES.items() if feature not in spec.holds)
         # Two names at the least, so that the getter gives a tuple.
         self._item_values = attrgetter("kind", "kind", *self._item_watched)
@@ -113,55 +113,65 @@ class Fit:
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
-        plans, values = self._plans, self._values
-        tally: dict[tuple[str, ...], list[Any]] = {}
+        values, name, extras_held = self._values, spec.name, self._extras
+        box_held, rotation, polygon_held, held = self._box, self._rotation, self._polygon, self._shapes_held
+        plan: _Plan | None = None
+        last: Any = None
+        alike = 0  # annotations in a row that are dealt with alike
         for i, annotation in enumerate(record.annotations):
             shapes = annotation.shapes
             look = not shapes
             for shape in shapes:
                 kind = type(shape)
                 if kind is Box:
-                    if not self._box or (shape.rotation and not self._rotation):  # type: ignore[union-attr]
+                    if not box_held or (shape.rotation and not rotation):  # type: ignore[union-attr]
                         look = True
                 elif kind is Polygon:
                     parts = shape.parts  # type: ignore[union-attr]
-                    if not self._polygon or len(parts) > 1 or len(parts[0]) > 1:
+                    if not polygon_held or len(parts) > 1 or len(parts[0]) > 1:
                         look = look or not drawable(shape, spec)
-                elif kind not in self._shapes_held:
+                elif kind not in held:
                     look = True
             extras = annotation.extras
-            foreign = not self._extras and bool(extras) and (len(extras) > 1 or spec.name not in extras)
-            # Most annotations repeat the values of one before: those are the key, as long as they are few.
-            said = values(annotation) if values else ()
-            try:
-                plan = plans.get((look, foreign, said))
-            except TypeError:  # a dictionary among the values
-                said = tuple([_unset(value) for value in said])
-                plan = plans.get((look, foreign, said))
-            if plan is None:
-                if len(plans) > _MANY_PLANS:
-                    plans.clear()
-                plan = plans[look, foreign, said] = self._plan(annotation, look, foreign)
-            if plan.carried:
-                counted = tally.get(plan.carried)
-                if counted is None:
-                    tally[plan.carried] = [1, annotation]
-                else:
-                    counted[0] += 1
-            if plan.shapes or plan.dropped:
-                changed = self._change(annotation, plan, item, report)
+            foreign = not extras_held and bool(extras) and (len(extras) > 1 or name not in extras)
+            key = (look, foreign, values(annotation))
+            if key != last:
+                if plan is not None and plan.carried:
+                    self._count(plan, alike, item, record.annotations[i - 1], report)
+                last, alike = key, 0
+                plan = self._planned(key, annotation)
+            alike += 1
+            if plan.shapes or plan.dropped:  # type: ignore[union-attr]
+                changed = self._change(annotation, plan, item, report)  # type: ignore[arg-type]
                 if annotations is None:
                     annotations = list(record.annotations[:i])
                 if changed is not None:
                     annotations.append(changed)
             elif annotations is not None:
                 annotations.append(annotation)
-        for carried, (count, first) in tally.items():
-            for name in carried:
-                report.tally(Code.CARRIED, name, spec.name, item, first, count)
+        if plan is not None and plan.carried:
+            self._count(plan, alike, item, record.annotations[-1], report)
         if annotations is None and item is record.item:
             return record
         return Record(item, record.annotations if annotations is None else tuple(annotations))
+
+    def _count(self, plan: _Plan, count: int, item: Item, annotation: Annotation, report: Report) -> None:
+        for what in plan.carried:
+            report.tally(Code.CARRIED, what, self.spec.name, item, annotation, count)
+
+    def _planned(self, key: tuple[bool, bool, tuple[Any, ...]], annotation: Annotation) -> _Plan:
+        """The plan for annotations like this. Values repeat, so they are the key as they are, while they are few."""
+        look, foreign, said = key
+        try:
+            plan = self._plans.get(key)
+        except TypeError:  # a dictionary among the values
+            key = (look, foreign, tuple([_unset(value) for value in said]))
+            plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) > _MANY_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = self._plan(annotation, look, foreign)
+        return plan
 
     def _plan(self, annotation: Annotation, look: bool, foreign: bool) -> _Plan:
         spec = self.spec

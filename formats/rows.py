@@ -17,6 +17,14 @@ from numpy.typing import NDArray
 from nucleus_convert.converters.errors import ReadError, Where
 
 
+def _seek_and_read(descriptor: int, length: int, offset: int) -> bytes:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+_pread = getattr(os, "pread", _seek_and_read)  # Windows has none
+
+
 class RowFile:
     """Reads stretches of a file by offset. Picklable: a worker opens the file for itself."""
 
@@ -39,11 +47,7 @@ class RowFile:
         """
         if self._descriptor is None:
             self._descriptor = self._open()
-        if hasattr(os, "pread"):
-            data = os.pread(self._descriptor, length, offset)
-        else:  # Windows
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            data = os.read(self._descriptor, length)
+        data = _pread(self._descriptor, length, offset)
         if len(data) != length:
             raise ReadError(
                 "the file changed while it was read", Where(file=str(self.path)), hint="convert it again, from a copy"
