@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Tag,
         Taxonomy,
     )
+    from nucleus_convert.converters.maskfiles import png_to_rle, rle_to_png
     from nucleus_convert.converters.pipeline import convert, read, write
     from nucleus_convert.converters.report import Finding, Report
 
@@ -53,6 +54,7 @@ _HOMES = {
         *("Keypoints", "Label", "Line", "Mask", "Points", "Polygon", "Record", "Scene", "SceneRef", "Shape"),
         *("Tag", "Taxonomy"),
     ),
+    "maskfiles": ("png_to_rle", "rle_to_png"),
     "pipeline": ("convert", "read", "write"),
     "report": ("Finding", "Report"),
 }
@@ -62,6 +64,8 @@ __all__ = [  # noqa: RUF022 - what people look for first comes first
     "convert",
     "read",
     "write",
+    "rle_to_png",
+    "png_to_rle",
     "Report",
     "Finding",
     "Code",

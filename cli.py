@@ -160,6 +160,39 @@ class PairCommand(click.Command):
                 print_report(report, str(output), place, verbose=verbose)
 
 
+class MaskCommand(PairCommand):
+    """``rle2png`` and ``png2rle``: the pair is known when SRC and OUT are, by whether they are JSON Lines."""
+
+    def __init__(self, name: str) -> None:
+        self.to_png = name == "rle2png"
+        super().__init__(name, "coco" if self.to_png else "maskpng", "maskpng" if self.to_png else "coco")
+        self.short_help, self.help = MASKS[name]
+
+    def run(self, src: Path, output: Path | None, **settings: Any) -> None:
+        """Convert, and print the report."""
+        from nucleus_convert.converters.maskfiles import rle_format
+
+        if self.to_png:
+            self.source = rle_format(src)
+        elif output is not None:
+            self.target = rle_format(output)
+        super().run(src, output, **settings)
+
+
+MASKS = {
+    "rle2png": (
+        "run-length masks to PNG files",
+        "Write run-length masks and polygons as PNG files.\n\nSRC is COCO JSON (a data set or results), a folder or"
+        " .zip of it, or JSON Lines of {\"size\", \"counts\"}. OUT becomes a folder with masks/ and manifest.jsonl.",
+    ),
+    "png2rle": (
+        "PNG masks to COCO RLE",
+        "Write PNG masks as COCO RLE.\n\nSRC is a folder of PNGs (with the manifest of rle2png or without), a PNG or"
+        " a .zip. OUT is a COCO data set (.json), or JSON Lines of {\"size\", \"counts\"} (.jsonl).",
+    ),
+}
+
+
 class Commands(click.Group):
     """Pair commands made from the registry, and the few others."""
 
@@ -169,13 +202,15 @@ class Commands(click.Group):
         pairs = [
             f"{source}2{target}" for source in sources for target in registry.FORMATS if source != target
         ]
-        return [*pairs, *super().list_commands(ctx)]
+        return [*pairs, *MASKS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command by its name; pairs go by aliases too."""
         made = super().get_command(ctx, cmd_name)
         if made is not None or "2" not in cmd_name:
             return made
+        if cmd_name in MASKS:
+            return MaskCommand(cmd_name)
         source, _, target = cmd_name.partition("2")
         source = AUTO if source == AUTO else registry.resolve(source)
         target = registry.resolve(target)
@@ -204,6 +239,7 @@ class Commands(click.Group):
                 [
                     ("A2B SRC -o OUT", "convert format A to format B"),
                     ("auto2B SRC -o OUT", "the same, finding out what SRC is"),
+                    *((name, short) for name, (short, _) in MASKS.items()),
                     *others,
                 ]
             )

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import Where
+from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import (
     KINDS,
@@ -316,11 +316,15 @@ def _describe(shape: Shape) -> str:
 def approximate(shape: Shape, spec: Spec, item: Item) -> tuple[Shape, tuple[str, float] | None] | None:
     """The nearest shape that the format holds, and how far off it is: ("IoU", 0 to 1) or None where exact.
 
-    Rotated box, ellipse and mask become polygons where those are held; everything with an extent becomes its
-    envelope box where only boxes are. Returns None where nothing comes near (a tag, a 3-D cuboid).
+    Rotated box, ellipse and mask become polygons where those are held; what has an outline becomes its pixels where
+    masks are and polygons are not; everything with an extent becomes its envelope box where only boxes are. Returns None where nothing comes near (a tag, a 3-D cuboid).
     """
     from nucleus_convert.converters import geometry  # numpy, needed by few records
 
+    if Feature.MASK in spec.holds and Feature.POLYGON not in spec.holds:
+        drawn = _drawn(shape, item)
+        if drawn is not None:
+            return drawn, None
     ring: Ring | None = None
     area: float | None = None
     if type(shape) is Box and shape.rotation:
@@ -350,6 +354,28 @@ def approximate(shape: Shape, spec: Spec, item: Item) -> tuple[Shape, tuple[str,
     if area is None:
         area = _area(shape)
     return envelope, ("IoU", min(1.0, area / whole)) if whole and area is not None else None
+
+
+def _drawn(shape: Shape, item: Item) -> Mask | None:
+    """The pixels of a polygon, an ellipse or a turned box, by COCO's rule; None if it cannot be drawn."""
+    from nucleus_convert.converters import geometry, raster
+
+    if not item.width or not item.height:
+        return None
+    parts: tuple[tuple[Ring, ...], ...]
+    if type(shape) is Polygon:
+        parts = shape.parts
+    elif type(shape) is Ellipse:
+        parts = ((geometry.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation).ring,),)
+    elif type(shape) is Box and shape.rotation:
+        parts = ((geometry.box_ring(shape.x, shape.y, shape.width, shape.height, shape.rotation),),)
+    else:
+        return None
+    try:
+        counts = raster.from_parts(parts, item.height, item.width)
+    except SchemaError:  # a ring of two points, or one that leads millions of pixels away
+        return None
+    return Mask(counts, item.height, item.width)
 
 
 def _simpler_polygon(shape: Polygon, spec: Spec) -> tuple[Shape, tuple[str, float] | None] | None:

@@ -14,6 +14,8 @@ from typing import Any, Final, cast
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "coco": ("nucleus_convert.converters.coco", "COCO JSON: instances, keypoints, captions, results, LVIS"),
     "nucleus": ("nucleus_convert.converters.nucleus", "Scale Nucleus payloads as JSON Lines"),
+    "maskpng": ("nucleus_convert.converters.maskpng", "PNG masks: one a mask, or one of indices an image"),
+    "rle": ("nucleus_convert.converters.rle", "run-length masks as JSON Lines"),
     "ir": ("nucleus_convert.converters.ir", "the model itself as JSON Lines"),
 }
 """Format name -> (module, title)."""

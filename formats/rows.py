@@ -81,6 +81,12 @@ class RowIndex:
     def __len__(self) -> int:
         return len(self._offsets)
 
+    @property
+    def groups(self) -> int:
+        """The number of groups, once frozen."""
+        assert self._bounds is not None
+        return len(self._bounds) - 1
+
     def add(self, offset: int, length: int, group: int) -> None:
         """Add a row; a negative group is no group: the row is counted but never read."""
         self._offsets.append(offset)

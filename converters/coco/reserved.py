@@ -59,6 +59,8 @@ def restore_annotation(kept: Any, fields: dict[str, Any], shapes: list[Shape], w
     for name, value in kept.get("fields", {}).items():
         fields[name] = tuple(value) if isinstance(value, list) else value
     fields["extras"] = {**fields.get("extras", {}), **kept.get("extras", {})}
+    if "own" in kept:
+        fields["extras"]["coco"] = {**fields["extras"].get("coco", {}), **kept["own"]}
 
 
 def restore_item(kept: Any, item: Item, where: Where) -> tuple[Item, tuple[Annotation, ...]]:

@@ -88,6 +88,9 @@ class RowDumper:
         for key, value in extras.items():
             if key not in _OURS and key not in row:
                 row[key] = value
+        unsaid = _unsaid(row, extras)
+        if unsaid:
+            kept["own"] = unsaid
         fate = self._carry(annotation, {kind: shapes[kind] for kind in used}, kept)
         if kept:
             row[RESERVED] = {"v": VERSION, **kept}
@@ -253,6 +256,13 @@ def _where(annotation: Annotation, item: Item) -> Where:
     return Where(
         item=str(item.path or item.id), annotation=None if annotation.id is None else str(annotation.id)
     )
+
+
+def _unsaid(row: dict[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
+    """What was noted of a segmentation that the row no longer has: of a polygon where there is a mask now, or so."""
+    masked = isinstance(row.get("segmentation"), dict)
+    names = ("closed", "segmentation") if masked else ("counts", "rle") if row.get("segmentation") else ()
+    return {name: extras[name] for name in names if name in extras and extras[name] != row.get(name)}
 
 
 def _says(verbatim: Any, polygon: Polygon) -> bool:
