@@ -20,7 +20,7 @@ from typing import IO, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import fit, labelmap, layout, output, registry
+from nucleus_convert.converters import fit, labelmap, layout, output, registry, signals
 from nucleus_convert.converters import options as option_models
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters import verify as verifying
@@ -272,7 +272,8 @@ def _emit(
         staged.report.write_text(report.to_json(), encoding="utf-8")
         _save_rejected(report, spool, staged.rejected)
         if not plan.dry_run:
-            layout.commit(staged, place, written, overwrite=plan.overwrite)
+            with signals.undisturbed():
+                layout.commit(staged, place, written, overwrite=plan.overwrite)
 
 
 def _workers(wanted: int | None, labels: LabelSet) -> int:

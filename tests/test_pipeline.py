@@ -328,6 +328,13 @@ def test_a_failure_leaves_what_was_there(
     assert names(out) == sorted({*before, *(["data", "data/sub"] if again else [])})
 
 
+def test_a_failure_leaves_no_empty_folders(tiny: Path, out: Path, folder_format: Any) -> None:
+    folder_format(failing(MemoryError()))
+    with pytest.raises(WriteError):
+        convert(tiny, out / "deep/er/data", source="coco", target="folder")
+    assert names(out) == []
+
+
 def test_a_file_that_vanishes_while_it_is_read_is_a_reading_error(many: Path, out: Path) -> None:
     with pytest.raises(ReadError, match=r"many\.ndjson: cannot be read \(No such file"):
         convert(
