@@ -50,7 +50,9 @@ class RowFile:
         data = _pread(self._descriptor, length, offset)
         if len(data) != length:
             raise ReadError(
-                "the file changed while it was read", Where(file=str(self.path)), hint="convert it again, from a copy"
+                "the file changed while it was read",
+                Where(file=str(self.path)),
+                hint="convert it again, from a copy",
             )
         return data
 
@@ -122,9 +124,3 @@ class RowIndex:
     def rows(self, group: int) -> list[tuple[int, int, int]]:
         """(position among all rows, offset, length) of each row of a group."""
         return self.stretch(group, group + 1)[0]
-
-    def positions(self, group: int) -> list[int]:
-        """Positions among all rows of each row of a group."""
-        assert self._order is not None
-        assert self._bounds is not None
-        return [int(row) for row in self._order[self._bounds[group] : self._bounds[group + 1]]]
