@@ -121,9 +121,10 @@ def _pooled(
 ) -> Iterator[T]:
     context = multiprocessing.get_context("spawn")
     blank = report.child(logged=report.logging)
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(labels, encode, blank)
-    )
+    with signals.undisturbed():
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_start, initargs=(labels, encode, blank)
+        )
     try:
         waiting: deque[Future[tuple[T, Report]]] = deque()
         todo = iter(starts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -372,7 +373,16 @@ def _explained(place: Layout, opened: sources.Opened | None) -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise WriteError(
-            "a worker process died, most likely for want of memory", where, hint="try again with --workers 1"
+            "a worker process died: for want of memory, or because it could not import what it needs",
+            where,
+            hint="try again with one worker",
+        ) from error
+    except (pickle.PicklingError, AttributeError) as error:
+        if "pickle" not in str(error):
+            raise
+        raise OptionError(
+            f"the data set cannot be handed to worker processes ({error})",
+            hint="map it with a function of a module, or use one worker",
         ) from error
     except MemoryError as error:
         raise WriteError("not enough memory", where, hint="convert the data set in parts") from error

@@ -70,7 +70,8 @@ def test_help_imports_nothing_heavy_and_is_quick() -> None:
         "run(['--help'])\n"
         "heavy = {'pydantic', 'msgspec', 'numpy', 'rich', 'PIL', 'lxml', 'pycocotools', 'yaml'}\n"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
-        "print([name for name in sys.modules if name.startswith('nucleus_convert.formats')], file=sys.stderr)\n"
+        "ours = [name for name in sys.modules if name.startswith('nucleus_convert.formats')]\n"
+        "print(ours, file=sys.stderr)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.split() == ["[]", "[]"]
@@ -213,8 +214,9 @@ def test_common_options_reach_the_pipeline(
         return Report()
 
     monkeypatch.setattr(pipeline, "convert", convert)
-    given = "--fail-on loss --on-error skip --labels m.toml --log l --overwrite --verify all --workers 3 --dry-run"
-    assert run("coco2ir", tiny, "-o", tmp_path / "a", *given.split()).code == 0
+    given = "--fail-on loss --on-error skip --labels m.toml --log l --verify all --workers 3"
+    flags = ("--overwrite", "--dry-run")
+    assert run("coco2ir", tiny, "-o", tmp_path / "a", *given.split(), *flags).code == 0
     assert seen == {
         "src": tiny,
         "dst": tmp_path / "a",
@@ -400,6 +402,12 @@ def test_an_interrupted_run_leaves_nothing(
     assert target.read_text() == "what was there before"
 
 
+def _raise_and_go_on(came: list[int]) -> None:
+    with signals.undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        came.append(0)
+
+
 def test_signals_wait_for_what_must_happen_whole() -> None:
     came: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
@@ -410,9 +418,8 @@ def test_signals_wait_for_what_must_happen_whole() -> None:
             assert came == []
         assert came
         came.clear()
-        with pytest.raises(KeyboardInterrupt), signals.undisturbed():
-            signal.raise_signal(signal.SIGINT)
-            came.append(0)
+        with pytest.raises(KeyboardInterrupt):
+            _raise_and_go_on(came)
         assert came == [0]
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(signals.SIGNALS) == set()
     finally:

@@ -613,7 +613,7 @@ def _without_dogs(record: Record) -> Record:
 def test_read_change_write(many: Path, out: Path) -> None:
     report = Report()
     labels = read(many, report=report).map(_without_dogs)
-    write(labels, out / "cats.ndjson", "ir", report=report, workers=2)
+    write(labels, out / "cats.ndjson", "ir", report=report)
     assert {annotation.label for annotation in read(out / "cats.ndjson").annotations()} == {"cat"}
     balance = report.ledger.balance()["object"]
     assert (balance["read"], balance["written"], balance["dropped"]) == (1042, 521, 521)
@@ -621,6 +621,14 @@ def test_read_change_write(many: Path, out: Path) -> None:
     with pytest.raises(OutputExistsError):
         write(labels, out / "cats.ndjson", "ir")
     write(labels, out / "cats.ndjson", "ir", overwrite=True)
+
+
+def test_a_function_that_workers_cannot_have_is_named(many: Path, out: Path) -> None:
+    labels = read(many, "ir").map(lambda record: record)
+    with pytest.raises(OptionError, match="cannot be handed to worker processes"):
+        write(labels, out / "a.ndjson", "ir", workers=2)
+    assert names(out) == []
+    write(labels, out / "a.ndjson", "ir")
 
 
 def test_errors_of_reading_come_as_they_are(out: Path) -> None:
