@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nucleus_convert.converters import signals
-from nucleus_convert.converters.errors import OutputExistsError, WriteError, Where
+from nucleus_convert.converters.errors import OutputExistsError, Where, WriteError
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:

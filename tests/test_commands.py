@@ -1,8 +1,8 @@
 """Runs the command lines in tests/commands/*.md, which are documentation too.
 
 In a ``console`` block, ``$ `` begins a command; the lines after it are what it prints on stdout, those after
-``2> `` what it prints on stderr, and ``=> N`` is its exit code, 0 if there is none. ``...`` stands for any lines,
-or any part of a line. All blocks of a file run in one folder, which begins as a copy of ``fixtures``.
+``2> `` what it prints on stderr, and ``=> N`` is its exit code, 0 if there is none. ``...`` stands for any
+lines, or any part of a line. All blocks of a file run in one folder, which begins as a copy of ``fixtures``.
 """
 
 from __future__ import annotations
