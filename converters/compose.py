@@ -1,8 +1,9 @@
 """The masks of one image composed into one picture of indices, by policies that a person chooses.
 
-Masks that are to share an index have the same *key*: in a picture of instances each mask has a key of its own,
-in a semantic one all masks of a label have the label's, in a panoptic one things have the one and stuff the other.
-Runs are column-major, as in ``masks``; crowds lie below all else, since single objects are more exact.
+Masks that are to share an index have the same *key*: in a picture of instances each mask has a key of its
+own, in a semantic one all masks of a label have the label's, in a panoptic one things have the one and
+stuff the other. Runs are column-major, as in ``masks``; crowds lie below all else, since single objects are
+more exact.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""File names made from what label files call things: never outside their folder, valid on every system, no two alike."""
+"""File names made from what label files call things: valid everywhere, never outside their folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _LONGEST = 100
 def safe_path(name: str) -> str:
     """A relative path for a thing of that name: its folders are kept, what is wrong in it replaced.
 
-    Where anything had to be replaced a hash of the whole name is added, so that different names stay different.
+    Where anything had to be replaced a hash of the whole name is added, so that different names stay
+    different.
     """
     steps = re.split(r"[/\\]", _SCHEME.sub("", name))
     kept = [_safe_step(step) for step in steps if step not in ("", ".", "..")]
@@ -43,13 +44,13 @@ def without_suffix(name: str) -> str:
 
 
 class Names:
-    """Gives out names that differ on every file system, capitals or not: the first has its own, others -2, -3, …"""
+    """Gives out names that differ on every file system, whether or not that tells capitals apart."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def free(self, path: str) -> str:
-        """``path``, or the first of ``path-2``, ``path-3``, … (before the suffix) that is not given out yet."""
+        """``path``, or the first of ``path-2``, ``path-3``, … that is not given out; before the suffix."""
         pure = PurePosixPath(path)
         result, count = path, 1
         while result.casefold() in self._taken:

@@ -25,13 +25,15 @@ def rle_format(path: AnyPath) -> str:
 def rle_to_png(src: AnyPath, dst: AnyPath | None, **options: Any) -> Report:
     """Write the masks of COCO JSON (a data set, results, or a folder of them) or of JSON Lines as PNG files.
 
-    Polygons are drawn by COCO's rule. The folder ``dst`` gets ``masks/`` and ``manifest.jsonl``, a line for each
+    Polygons are drawn by COCO's rule. The folder ``dst`` gets ``masks/`` and ``manifest.jsonl``, a line for
+    each
     mask: its file, image, id, label, and index in the picture.
 
     Args:
         src: a ``.json`` file, a folder, a ``.zip``, or a ``.jsonl`` file of ``{"size", "counts", …}``.
         dst: the folder to make; may be None in a dry run.
-        options: those of :func:`convert` (``workers``, ``on_error``, ``overwrite``, …), of the source, and of the
+        options: those of :func:`convert` (``workers``, ``on_error``, ``overwrite``, …), of the source, and
+            of the
             pictures: ``layout``, ``ones``, ``palette``, ``overlap``, ``overflow``.
 
     Raises:
@@ -46,7 +48,8 @@ def png_to_rle(src: AnyPath, dst: AnyPath | None, **options: Any) -> Report:
     Args:
         src: a folder of PNGs (with the manifest of :func:`rle_to_png` or without), a PNG, or a ``.zip``.
         dst: the file to make; may be None in a dry run.
-        options: those of :func:`convert`, and of the pictures: ``pixels``, ``classes``, ``label``, ``ignore``,
+        options: those of :func:`convert`, and of the pictures: ``pixels``, ``classes``, ``label``,
+            ``ignore``,
             ``images``.
 
     Raises:

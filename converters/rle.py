@@ -49,7 +49,8 @@ _HOLDS = frozenset(
 )
 _NOWHERE = frozenset(
     {
-        # A line is about a mask: what says an outline more exactly would contradict it once someone edits the mask.
+        # A line is about a mask: what says an outline more exactly would contradict it once someone edits
+        # the mask.
         *(Feature.POLYGON, Feature.PARTS, Feature.HOLES, Feature.ELLIPSE, Feature.ROTATION),
         # No line is about the data set.
         *(
@@ -183,11 +184,11 @@ def _object(raw: bytes, where: Where) -> dict[str, Any]:
         raise SchemaError("nested too deeply", where) from error
     if not isinstance(row, dict):
         raise SchemaError("expected a JSON object with size and counts", where)
-    kept = row.get(RESERVED)
-    if kept is not None and not (isinstance(kept, dict) and kept.get("v") == VERSION):
-        raise SchemaError(
-            f"key '{RESERVED}' is not what this version writes", where, "remove the key to read without it"
-        )
+    kept = row.get(RESERVED, {"v": VERSION})
+    known = isinstance(kept, dict) and kept.get("v") == VERSION
+    if not known or not all(isinstance(kept.get(name, {}), dict) for name in ("annotation", "item")):
+        text = f"key '{RESERVED}' is not what this version writes"
+        raise SchemaError(text, where, "remove the key to read without it")
     return row
 
 
@@ -231,9 +232,7 @@ def _annotation(
 ) -> Annotation:
     from nucleus_convert.converters import masks
 
-    fields: dict[str, Any] = dict(kept.get("annotation", {}))
-    shapes = list(fields.pop("shapes", ()))
-    said = _convert({**fields, "shapes": shapes}, Annotation, where)
+    said = _convert(kept.get("annotation", {}), Annotation, where)
     inner = row.get("segmentation")
     holder = inner if isinstance(inner, dict) else row
     given: list[Mask] = []
@@ -249,8 +248,8 @@ def _annotation(
         else:
             runs = masks.read_counts(counts, *size, where=where)
             if item.height and item.width and size != (item.height, item.width):
-                text = f"the mask is {size[0]} x {size[1]} (height x width), its image {item.height} x {item.width}"
-                raise SchemaError(text, where, "masks of one image must be of its size")
+                sizes = f"{size[0]} x {size[1]} (height x width), its image {item.height} x {item.width}"
+                raise SchemaError(f"the mask is {sizes}", where, "masks of one image must be of its size")
             given.append(Mask(counts if isinstance(counts, str) else masks.encode_counts(runs), *size))
     identity = next((row[key] for key in wire.ID_KEYS if type(row.get(key)) in (int, str)), None)
     score, crowd = row.get("score"), row.get("iscrowd")

@@ -229,7 +229,7 @@ def _annotation(
 ) -> Iterator[Difference]:
     if expected.label != actual.label:
         yield Difference("label", expected.label, actual.label)
-    yield from _fields(expected, actual, ANNOTATION_FEATURES, here, "")
+    yield from _fields(expected, actual, ANNOTATION_FEATURES, here, "", spec.completes)
     read = {KINDS[type(shape)]: shape for shape in actual.shapes}
     meant: dict[str, list[Any]] = {}
     for shape in expected.shapes:
@@ -245,7 +245,8 @@ def _annotation(
         elif kind not in expected.derived or not originals:
             yield Difference(kind, shapes[0], None)
     for kind, shape in read.items():
-        if kind not in meant and kind not in actual.derived:
+        completed = SHAPE_FEATURES[kind] in spec.completes and bool(meant)
+        if kind not in meant and kind not in actual.derived and not completed:
             yield Difference(kind, None, shape)
 
 
@@ -279,6 +280,7 @@ def _fields(
     features: Mapping[str, Feature],
     here: frozenset[Feature],
     prefix: str,
+    completes: frozenset[Feature] = frozenset(),
 ) -> Iterator[Difference]:
     for name, feature in features.items():
         if feature not in here:
@@ -289,10 +291,15 @@ def _fields(
         same = (
             _kept(meant, read)
             if name in _MAY_GROW
-            else _same(meant, read) or (meant is None and name == "id")
+            else _same(meant, read) or _completed(meant, read, name, feature in completes)
         )
         if not same:
             yield Difference(f"{prefix}{name}", meant, read)
+
+
+def _completed(meant: Any, read: Any, name: str, completes: bool) -> bool:
+    """Whether a value where none was meant is an id, or what a format without "not said" has in its place."""
+    return meant is None and (name == "id" or (completes and read is False))
 
 
 _MAY_GROW = frozenset({"attributes", "extras"})

@@ -1,4 +1,4 @@
-"""JSON Lines of run-length masks: one object a line with ``size`` and ``counts``, as pycocotools writes and reads.
+"""JSON Lines of run-length masks: one object a line with ``size`` and ``counts``, as pycocotools has them.
 
 Which image a mask is of, its label and its name may stand beside them, under the names that tools use.
 """

@@ -46,6 +46,7 @@ SPEC = Spec(
     title="COCO JSON",
     holds=_HOLDS,
     carries=frozenset(Feature) - _HOLDS,
+    completes=frozenset({Feature.BOX, Feature.CROWD}),
     layout="either",
     suffix=".json",
     reference="https://cocodataset.org/#format-data",

@@ -183,13 +183,7 @@ class CocoSource:
             report.add(Code.SIZE_MISSING, "missing or zero", format="coco", where=Where(item=item.path))
         annotations: list[Annotation] = []
         for part, mine in zip(self.parts, rows, strict=True):
-            read, annotation_of = part.file.read, part.reader.read
-            for row, offset, length in mine:
-                raw = read(offset, length)
-                try:
-                    annotations.append(annotation_of(raw, row, item, report))
-                except ConvertError as error:
-                    report.reject(error, wire.DECODE(raw))
+            part.reader.read(part.file.read_rows(mine), mine, item, report, annotations)
         return Record(item, (*annotations, *carried))
 
     def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:

@@ -1,8 +1,9 @@
 """Folders of PNG masks to the model and back: one picture a mask, or one of indices an image.
 
-Beside the pictures goes a manifest, so that everything comes back; folders of PNGs without one are read too, by
-what their pixels say. The pictures are the truth: outlines are drawn by COCO's rule and not kept beside them, and
-what the manifest keeps of covered masks holds only as long as the picture is the one that was written.
+Beside the pictures goes a manifest, so that everything comes back; folders of PNGs without one are read
+too, by what their pixels say. The pictures are the truth: outlines are drawn by COCO's rule and not kept
+beside them, and what the manifest keeps of covered masks holds only as long as the picture is the one that
+was written.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class LooseSource(msgspec.Struct, frozen=True):
         image = self.images.get(stem) or self.images.get(stem.rpartition("/")[2])
         if image is None:
             report.add(
-                Code.ASSUMED, "no image of the mask's name in --images: it goes by the mask's own", format=NAME,
+                Code.ASSUMED, "mask without an image of its name in --images", format=NAME,
                 where=Where(file=str(self.root / name)),
             )  # fmt: skip
             return name
@@ -182,7 +182,9 @@ class LooseSource(msgspec.Struct, frozen=True):
                 label = self.labels.get(value)
                 if label is None:
                     report.add(Code.LABEL_UNDECLARED, f"of index {value}", format=NAME, where=where)
-            yield Annotation(label=label, id=value, shapes=(Mask(masks.encode_counts(runs), *size),))
+            mask = Mask(masks.encode_counts(runs), *size)
+            # The index is no id: it says nothing beyond its picture.
+            yield Annotation(label=label, shapes=(mask,), extras={NAME: {"index": value}})
 
 
 def _without(pixels: Any, ignored: set[int]) -> Any:

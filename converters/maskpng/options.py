@@ -15,7 +15,7 @@ class ReadOptions(BaseModel, extra="forbid"):
 
     pixels: Literal["auto", "mask", "semantic", "instance"] = Field(
         "auto",
-        description="what pixels say: one mask a picture (mask), their class (semantic), or their object (instance);"
+        description="what pixels say: one mask a picture (mask), class (semantic), or object (instance);"
         " auto: mask if a picture has two values, else semantic",
     )
     classes: Path | None = Field(

@@ -132,8 +132,8 @@ class ManifestSource(msgspec.Struct, frozen=True):
             size = picture.size
             assert size is not None
             if item is not None and item.height and item.width and size != (item.height, item.width):
-                text = f"the picture is {size[0]} x {size[1]} (height x width), its image {item.height} x {item.width}"
-                raise SchemaError(text, where)
+                sizes = f"{size[0]} x {size[1]} (height x width), its image {item.height} x {item.width}"
+                raise SchemaError(f"the picture is {sizes}", where)
             if entry.mask is None or entry.crc != crc:
                 if entry.mask is not None:
                     report.add(
