@@ -30,7 +30,7 @@ SPEC = Spec(
     holds=frozenset(Feature),
     layout="file",
     suffix=".ndjson",
-    reference="docs/model.md",
+    reference="converters/model.py",
 )
 
 _DECODE = msgspec.json.Decoder(model.Record).decode

@@ -17,12 +17,19 @@ from nucleus_convert.converters.model import (
     Cuboid,
     Keypoints,
     Line,
-    Mask,
     Polygon,
     Shape,
     Tag,
 )
-from nucleus_convert.converters.nucleus.metadata import FLAGS, FORMAT, KEY, PLAIN, Unpacked, open_up, split_plain
+from nucleus_convert.converters.nucleus.metadata import (
+    FLAGS,
+    FORMAT,
+    KEY,
+    PLAIN,
+    Unpacked,
+    open_up,
+    split_plain,
+)
 from nucleus_convert.converters.nucleus.pictures import Pictures, Segments
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus import forms, wire
@@ -119,7 +126,9 @@ def _plain_geometry(value: Any, made: Any, extras: dict[str, Any]) -> Any:
     plain = {key: entry for key, entry in value.items() if key in known}
     for key, wanted in _POINTS.items():
         points = plain.get(key)
-        if type(points) is list and any(type(point) is dict and not wanted.issuperset(point) for point in points):
+        if type(points) is list and any(
+            type(point) is dict and not wanted.issuperset(point) for point in points
+        ):
             strange[key] = points
             plain[key] = [
                 {name: point[name] for name in wanted & point.keys()} if type(point) is dict else point
@@ -151,7 +160,9 @@ def _plain_segments(value: Any, extras: dict[str, Any]) -> Any:
 class Decoder:
     """Makes annotations of the payload rows of an item."""
 
-    def __init__(self, labels: Mapping[str, tuple[Any, Any]], pictures: Pictures, *, predictions: bool) -> None:
+    def __init__(
+        self, labels: Mapping[str, tuple[Any, Any]], pictures: Pictures, *, predictions: bool
+    ) -> None:
         self.labels = labels
         self.pictures = pictures
         self.predictions = predictions
@@ -208,9 +219,7 @@ class Decoder:
                 shape = _keypoints(geometry, reserved, place)
             else:
                 centre, lengths = geometry.position, geometry.dimensions
-                shape = Cuboid(
-                    centre.x, centre.y, centre.z, lengths.x, lengths.y, lengths.z, geometry.yaw
-                )
+                shape = Cuboid(centre.x, centre.y, centre.z, lengths.x, lengths.y, lengths.z, geometry.yaw)
         return [
             Piece(
                 row.label,
@@ -319,12 +328,13 @@ class Decoder:
                 embedding=None if first.embedding is None else tuple(first.embedding),
             )
         shapes = self._shapes(pieces, reserved, place)
-        label = first.label
+        label = reserved["fields"].get("label", first.label) if "fields" in reserved else first.label
         known = self.labels.get(label) if label is not None else None
-        if "tag" in reserved:
-            label, taxonomy = reserved["tag"]
-            known = self.labels.get(label)
-            shapes = tuple(Tag(taxonomy) if type(shape) is Tag else shape for shape in shapes)
+        for piece in pieces:
+            if "tag" in piece.reserved:  # written as a label True of a taxonomy of its own
+                label, taxonomy = piece.reserved["tag"]
+                known = self.labels.get(label)
+                shapes = tuple(Tag(taxonomy) if type(shape) is Tag else shape for shape in shapes)
         if known is not None:
             if "category_id" in plain and plain["category_id"] == known[0] and known[0] is not None:
                 del plain["category_id"]
@@ -467,7 +477,9 @@ def _keypoints(geometry: Any, reserved: Mapping[str, Any], place: Place) -> Keyp
         x, y = point.x, point.y
         if (x is None) != (y is None) or (x is None and point.visible):
             raise SchemaError(
-                "a visible keypoint must have x and y" if point.visible else "a keypoint has only one of x and y",
+                "a visible keypoint must have x and y"
+                if point.visible
+                else "a keypoint has only one of x and y",
                 place(f".geometry.keypoints[{i}]"),
             )
         if x is None:
@@ -476,9 +488,7 @@ def _keypoints(geometry: Any, reserved: Mapping[str, Any], place: Place) -> Keyp
             points += (x, y, 2 if point.visible else 1)
     count = len(geometry.keypoints)
     if len(geometry.names) != count:
-        raise SchemaError(
-            f"{len(geometry.names)} names for {count} keypoints", place(".geometry.names")
-        )
+        raise SchemaError(f"{len(geometry.names)} names for {count} keypoints", place(".geometry.names"))
     seen = reserved.get("visibility")
     if type(seen) is list and len(seen) == count:
         points[2::3] = seen

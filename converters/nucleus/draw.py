@@ -223,7 +223,9 @@ class Canvas:
             self._classes[ordinal] = (2 if predicted else 0) + (type(chosen[0]) is Mask)
         for i, shape in enumerate(chosen):
             own = reserved if i == 0 else {"v": VERSION, "object": name}
-            self._payloads(annotation, shape, name, dict(meta) if len(chosen) > 1 else meta, own, predicted, first=i == 0)
+            self._payloads(
+                annotation, shape, name, dict(meta) if len(chosen) > 1 else meta, own, predicted, first=i == 0
+            )
 
     def _payloads(
         self,
@@ -352,9 +354,7 @@ class Canvas:
             size = self._size[predicted] = (mask.height, mask.width)
         report, where = self.stretch.report, self.where(annotation)
         if (mask.height, mask.width) != size or mask.height * mask.width > masks.MAX_ARRAY_PIXELS:
-            report.add(
-                Code.CARRIED, "mask that is not of its image's size", format=FORMAT, where=where
-            )
+            report.add(Code.CARRIED, "mask that is not of its image's size", format=FORMAT, where=where)
             return False
         if len(self.slots[predicted]) >= MOST_SEGMENTS:
             report.add(Code.MASK_OVERFLOW, "masks past the 255th", format=FORMAT, where=where)
@@ -382,9 +382,7 @@ class Canvas:
         ranks = [_RANK[type(shape)] for shape in originals]
         if ranks != sorted(ranks):
             reserved["order"] = [KINDS[type(shape)] for shape in originals]
-        derived = [
-            KINDS[type(shape)] for shape in chosen if not any(shape is other for other in originals)
-        ]
+        derived = [KINDS[type(shape)] for shape in chosen if not any(shape is other for other in originals)]
         if derived:
             reserved["derived"] = derived
 
@@ -433,7 +431,9 @@ class Canvas:
             return False
         for i, other in enumerate(group):
             alike = msgspec.structs.replace(
-                other, label=first.label, extras={FORMAT: {**other.extras.get(FORMAT, {}), "multi": [k, count]}}
+                other,
+                label=first.label,
+                extras={FORMAT: {**other.extras.get(FORMAT, {}), "multi": [k, count]}},
             )
             if (
                 alike != first
@@ -532,7 +532,12 @@ class Canvas:
     def _as_given(self, annotation: Annotation, predicted: bool) -> bool:
         """Keep an annotation for its mask payload, which could not be read and is given back as it came."""
         own = annotation.extras.get(FORMAT)
-        if annotation.shapes or not own or not isinstance(own.get("mask"), dict) or "mask_url" not in own["mask"]:
+        if (
+            annotation.shapes
+            or not own
+            or not isinstance(own.get("mask"), dict)
+            or "mask_url" not in own["mask"]
+        ):
             return False
         reserved: dict[str, Any] = {"v": VERSION}
         if annotation.id is not None:
@@ -647,7 +652,7 @@ def _keypoints(shape: Keypoints, reserved: dict[str, Any]) -> wire.Skeleton:
     if len(given) != count or len(set(given)) != count:
         reserved["names"] = given
         given = [str(i) for i in range(count)]
-    edges = [edge for edge in shape.skeleton if len(edge) == 2 and 0 <= min(edge) and max(edge) < count]
+    edges = [edge for edge in shape.skeleton if len(edge) == 2 and min(edge) >= 0 and max(edge) < count]
     if len(edges) != len(shape.skeleton):
         reserved["skeleton"] = shape.skeleton
     return wire.Skeleton(keypoints, given, list(edges))

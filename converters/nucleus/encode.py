@@ -17,7 +17,7 @@ import msgspec
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
-from nucleus_convert.converters.model import Annotation, Box, Item, Label, Polygon, Record
+from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.draw import SLACK, Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, VERSION, Kinds, Packer
@@ -231,7 +231,10 @@ class _Stretch:
         else:
             url = reference
             self.report.add(
-                Code.COMPLETED, "image location (the reference id)", format=FORMAT, where=Where(item=str(item.id))
+                Code.COMPLETED,
+                "image location (the reference id)",
+                format=FORMAT,
+                where=Where(item=str(item.id)),
             )
         if url != path:
             reserved["path"] = path
@@ -294,7 +297,9 @@ class _Stretch:
             report.ledger.fate(fate, count)
         report.ledger.item("written", self.count)
         if self._missing:
-            report.add(Code.MISSING_ID, "annotation", format=FORMAT, where=self._first_missing, count=self._missing)
+            report.add(
+                Code.MISSING_ID, "annotation", format=FORMAT, where=self._first_missing, count=self._missing
+            )
         if self._relative:
             report.add(
                 Code.RELATIVE_URL,
@@ -449,5 +454,3 @@ def _camera(item: Item, meta: dict[str, Any], reserved: dict[str, Any]) -> None:
     if rest:
         reserved["camera"] = rest
     meta["camera_params"] = params
-
-

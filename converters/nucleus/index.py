@@ -24,7 +24,9 @@ _SKIPPED = frozenset({"report.json", "rejected.jsonl", wire.TAXONOMIES, wire.DAT
 class Table:
     """The rows of one role in one file (or one array of it). Picklable."""
 
-    def __init__(self, path: Path, role: forms.Role, member: str | None, *, lines: bool, predicted: bool) -> None:
+    def __init__(
+        self, path: Path, role: forms.Role, member: str | None, *, lines: bool, predicted: bool
+    ) -> None:
         self.path = path
         self.role = role
         self.member = member
@@ -218,8 +220,16 @@ class Index:
         if type(label) is str:
             self._see(
                 label,
-                *((meta.get("category_id"), meta.get("supercategory")) if type(meta) is dict else (None, None)),
-                *((geometry.get("names"), geometry.get("skeleton")) if type(geometry) is dict else (None, None)),
+                *(
+                    (meta.get("category_id"), meta.get("supercategory"))
+                    if type(meta) is dict
+                    else (None, None)
+                ),
+                *(
+                    (geometry.get("names"), geometry.get("skeleton"))
+                    if type(geometry) is dict
+                    else (None, None)
+                ),
             )
         for other in row.get("labels") or ():
             if type(other) is str:
@@ -259,7 +269,8 @@ class Index:
             if names and len(notes.skeletons) == 1:
                 pairs = notes.skeleton
                 if all(
-                    type(edge) is list and len(edge) == 2 and all(type(end) is int for end in edge) for edge in pairs
+                    type(edge) is list and len(edge) == 2 and all(type(end) is int for end in edge)
+                    for edge in pairs
                 ):
                     skeleton = tuple((edge[0], edge[1]) for edge in pairs)
             made.append(Label(name=name, id=number, parent=parent, keypoints=names, skeleton=skeleton))

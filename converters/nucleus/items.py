@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.errors import SchemaError, Where
-from nucleus_convert.converters.model import Annotation, Camera, Id, Item, Scene, SceneRef, Tag
+from nucleus_convert.converters.model import Annotation, Camera, Caption, Id, Item, Scene, SceneRef, Tag
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.decode import Place
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, Unpacked, open_up, split_plain
@@ -138,7 +138,8 @@ def _camera(beside: Any, plain: dict[str, Any], reserved: Mapping[str, Any], pla
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
         raise SchemaError(
-            f"camera parameters not as Nucleus has them: {text}", place(where + path.strip("`").removeprefix("$"))
+            f"camera parameters not as Nucleus has them: {text}",
+            place(where + path.strip("`").removeprefix("$")),
         ) from error
     plain.pop("camera_params", None)
     rest = reserved.get("camera", _EMPTY)
@@ -193,7 +194,7 @@ def _packed(reserved: Mapping[str, Any], place: Place) -> tuple[Annotation, ...]
 
 
 def _captions(packed: tuple[Annotation, ...]) -> list[str]:
-    return [text for annotation in packed for shape in annotation.shapes if (text := getattr(shape, "text", None))]
+    return [shape.text for annotation in packed for shape in annotation.shapes if type(shape) is Caption]
 
 
 # --- scenes --------------------------------------------------------------------------------------------

@@ -17,9 +17,12 @@ DRAWN = ("polygon", "mask", "box", "line", "keypoints", "cuboid", "tag")
 class ReadOptions(BaseModel, extra="forbid"):
     """How to read Nucleus payloads."""
 
-    predictions: bool = Field(False, description="Take everything for predictions, whatever the files are called.")
+    predictions: bool = Field(
+        False, description="Take everything for predictions, whatever the files are called."
+    )
     mask_folder: Path | None = Field(
-        None, description="Folder with the PNGs that mask payloads name, where mask_url does not lead to them."
+        None,
+        description="Folder with the PNGs that mask payloads name, where mask_url does not lead to them.",
     )
 
 
@@ -34,16 +37,20 @@ class WriteOptions(BaseModel, extra="forbid"):
         "payload travels in metadata.",
     )
     reference_id: ReferenceId = Field(
-        "path", description="What items are called: their relative path, its stem, its name, or the source's id."
+        "path",
+        description="What items are called: their relative path, its stem, its name, or the source's id.",
     )
     image_root: str | None = Field(
         None, description="Folder or URL prefix that image paths are relative to, such as s3://bucket/images."
     )
     mask_url_prefix: str | None = Field(
-        None, description="Folder or URL prefix that the masks will be at; by default the masks folder written."
+        None,
+        description="Folder or URL prefix that the masks will be at; by default the masks folder written.",
     )
     part_bytes: int = Field(
-        wire.PART_BYTES, ge=1, description="Split JSON Lines files at this size; the service takes no larger upload."
+        wire.PART_BYTES,
+        ge=1,
+        description="Split JSON Lines files at this size; the service takes no larger upload.",
     )
 
     @field_validator("shapes")

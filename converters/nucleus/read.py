@@ -130,7 +130,9 @@ def _sidecar(path: Path) -> tuple[Header, list[int] | None] | None:
             f"not as this program writes it: {error}", where, hint="restore it, or remove it"
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedFileError(f"not valid JSON: {error}", where, hint="restore it, or remove it") from error
+        raise MalformedFileError(
+            f"not valid JSON: {error}", where, hint="restore it, or remove it"
+        ) from error
 
 
 def _header(index: Index, folder: Path | None, *, predictions: bool) -> Header:
@@ -216,7 +218,9 @@ class _Reader:
                 continue
             for position, offset, length in rows:
                 if table.role == "scene":
-                    found = self._item(found, reference, *self._in_scene(table, position, offset, length, reference))
+                    found = self._item(
+                        found, reference, *self._in_scene(table, position, offset, length, reference)
+                    )
                     continue
                 row = forms.normal(wire.DECODE(table.file.read(offset, length)))
                 place = _place(table, position, offset)
@@ -265,7 +269,9 @@ class _Reader:
             here = item_of(dict(row), reference, place, spot)
             if found is None:
                 return here
-            if msgspec.structs.replace(here.item, scene=None) != msgspec.structs.replace(found.item, scene=None):
+            if msgspec.structs.replace(here.item, scene=None) != msgspec.structs.replace(
+                found.item, scene=None
+            ):
                 raise SchemaError(
                     f"item '{reference}' stands twice, and differently",
                     place(""),
@@ -315,7 +321,9 @@ class _Reader:
                     extras: dict[str, Any] = {}
                 except msgspec.ValidationError:
                     row, extras = checked(wire.DECODE(data), place)
-                for piece in self.decoder.pieces(row, extras, place, size, self.report, predicted=table.predicted):
+                for piece in self.decoder.pieces(
+                    row, extras, place, size, self.report, predicted=table.predicted
+                ):
                     pieces.append((piece, place))
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
                 bad = MalformedFileError(f"not valid JSON: {error}", place(""))

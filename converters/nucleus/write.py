@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet, Memory
-from nucleus_convert.converters.model import Header, Id, Scene, Tag
+from nucleus_convert.converters.model import Id, Tag
 from nucleus_convert.converters.nucleus import metadata as meta_keys
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.encode import Chunk, Encoder, Frame, Settings
@@ -69,39 +70,39 @@ class _Writer:
 
     def run(self) -> list[Path]:
         limit = self.options.part_bytes
-        items, annotations, predictions = (
-            PartWriter(self.folder, stem, limit) for stem in (wire.ITEMS, wire.ANNOTATIONS, wire.PREDICTIONS)
-        )
-        chunks = encode_chunks(
-            self.labels,
-            Encoder(self.settings),
-            self.report,
-            workers=self.target.workers,
-            progress=self.target.progress,
-        )
-        done = 0
-        for chunk in chunks:
-            self._check_references(chunk, done)
-            items.write(chunk.items)
-            annotations.write(chunk.annotations)
-            predictions.write(chunk.predictions)
-            self._collect(chunk, done)
-            done += chunk.count
-        scenes = {scene.id: scene for scene in self.labels.header.scenes}
-        conflicts = self.item_kinds.conflicts
-        assembled = assemble(self.frames, scenes, conflicts, self.report)
-        for line in assembled.items:
-            items.write(line)
-        scene_writer = PartWriter(self.folder, wire.SCENES, limit)
-        for line in assembled.scenes:
-            scene_writer.write(line)
-        self._scene_categories(assembled.ids, annotations, predictions)
-        paths = {
-            wire.ITEMS: items.close(always=True),
-            wire.ANNOTATIONS: annotations.close(always=True),
-            wire.PREDICTIONS: predictions.close(),
-            wire.SCENES: scene_writer.close(),
-        }
+        with ExitStack() as stack:
+            items, annotations, predictions, scenes = (
+                stack.enter_context(PartWriter(self.folder, stem, limit))
+                for stem in (wire.ITEMS, wire.ANNOTATIONS, wire.PREDICTIONS, wire.SCENES)
+            )
+            done = 0
+            for chunk in encode_chunks(
+                self.labels,
+                Encoder(self.settings),
+                self.report,
+                workers=self.target.workers,
+                progress=self.target.progress,
+            ):
+                self._check_references(chunk, done)
+                items.write(chunk.items)
+                annotations.write(chunk.annotations)
+                predictions.write(chunk.predictions)
+                self._collect(chunk, done)
+                done += chunk.count
+            known = {scene.id: scene for scene in self.labels.header.scenes}
+            conflicts = self.item_kinds.conflicts
+            assembled = assemble(self.frames, known, conflicts, self.report)
+            for line in assembled.items:
+                items.write(line)
+            for line in assembled.scenes:
+                scenes.write(line)
+            self._scene_categories(assembled.ids, annotations, predictions)
+            paths = {
+                wire.ITEMS: items.close(always=True),
+                wire.ANNOTATIONS: annotations.close(always=True),
+                wire.PREDICTIONS: predictions.close(),
+                wire.SCENES: scenes.close(),
+            }
         self._one_kind_each(paths, conflicts, assembled.strings, assembled.kinds)
         for stem_paths in paths.values():
             self.written.extend(stem_paths)
@@ -196,13 +197,17 @@ class _Writer:
                 counts[key] = counts.get(key, 0) + count
         for key, count in counts.items():
             self.report.add(
-                Code.METADATA_AS_STRING, f"'{key}'", format=FORMAT, count=max(count, 1) if already or count else 1
+                Code.METADATA_AS_STRING,
+                f"'{key}'",
+                format=FORMAT,
+                count=max(count, 1) if already or count else 1,
             )
 
     def _sidecars(self, order: list[int] | None) -> None:
         if self.taxonomies:
             rows = [
-                wire.TaxonomyRow(taxonomy_name=name, labels=list(used)) for name, used in self.taxonomies.items()
+                wire.TaxonomyRow(taxonomy_name=name, labels=list(used))
+                for name, used in self.taxonomies.items()
             ]
             self._save(wire.TAXONOMIES, rows)
         sidecar: dict[str, Any] = {"nucleus_convert": meta_keys.VERSION, "header": self.labels.header}
@@ -277,8 +282,3 @@ def _order(scenes: list[int], items: list[int], count: int) -> list[int] | None:
     moved = set(late)
     order = [position for position in range(count) if position not in moved] + late
     return None if order == list(range(count)) else order
-
-
-def header_of(scenes: Iterable[Scene]) -> Header:
-    """A header of scenes alone."""
-    return Header(scenes=tuple(scenes))

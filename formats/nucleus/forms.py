@@ -145,7 +145,9 @@ def groups_of(row: dict[str, Any]) -> list[tuple[str, str, bool, list[Any]]]:
         for group, value in holder.items():
             if group in GROUPS and value is not None:
                 entries = value if type(value) is list else [value]
-                found.append((f"{path}.{group}", "mask" if group == "segmentation" else group, predicted, entries))
+                found.append(
+                    (f"{path}.{group}", "mask" if group == "segmentation" else group, predicted, entries)
+                )
     return found
 
 
@@ -223,7 +225,9 @@ def _is_lines(path: Path) -> bool:
         # Cut short, or spread over lines; a file with the usual suffix has one row a line, this one broken.
         return path.suffix.lower() in (".jsonl", ".ndjson") and len(line.strip()) > 1
     return not any(
-        bytes(row[name]).lstrip().startswith(b"[") for name in BODY_ARRAYS if name in row and "mask_url" not in row
+        bytes(row[name]).lstrip().startswith(b"[")
+        for name in BODY_ARRAYS
+        if name in row and "mask_url" not in row
     )
 
 

@@ -23,6 +23,12 @@ class PartWriter:
         self._file: BinaryIO | None = None
         self._room = 0
 
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def write(self, lines: bytes) -> None:
         """Write lines, each ending in a newline."""
         if len(lines) <= self._room:
@@ -84,14 +90,14 @@ def rewrite(paths: list[Path], limit: int, stem: str, change: Callable[[bytes], 
     if not paths:
         return paths
     folder = paths[0].parent
-    writer = PartWriter(folder, f".{stem}.new", limit)
-    for path in paths:
-        with path.open("rb") as file:
-            for line in file:
-                writer.write(change(line))
-        path.unlink()
+    with PartWriter(folder, f".{stem}.new", limit) as writer:
+        for path in paths:
+            with path.open("rb") as file:
+                for line in file:
+                    writer.write(change(line))
+            path.unlink()
     made = []
-    for path in writer.close():
+    for path in writer.close(always=True):
         final = folder / path.name.replace(f".{stem}.new", stem, 1)
         path.replace(final)
         made.append(final)
