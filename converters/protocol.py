@@ -138,8 +138,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         holds: what the format has words for: it arrives exact.
         carries: what it has no words for but a place (metadata, extra keys): it travels along and comes back.
             What is in neither is given up by ``fit``, and reported.
-        completes: what its files must say, so that the writer says it (and reports it) where nobody had: a box
-            around a region, "no crowd".
         layout: whether a target is one file, a folder, or either (a target with a suffix is a file).
         suffix: the usual suffix of its files, with the dot.
         decimals: the digits a coordinate is written with; None: exact.
@@ -150,7 +148,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     holds: frozenset[Feature]
     carries: frozenset[Feature] = frozenset()
-    completes: frozenset[Feature] = frozenset()
     layout: Literal["file", "directory", "either"] = "directory"
     suffix: str = ""
     decimals: int | None = None

@@ -229,7 +229,7 @@ def _annotation(
 ) -> Iterator[Difference]:
     if expected.label != actual.label:
         yield Difference("label", expected.label, actual.label)
-    yield from _fields(expected, actual, ANNOTATION_FEATURES, here, "", spec.completes)
+    yield from _fields(expected, actual, ANNOTATION_FEATURES, here, "")
     read = {KINDS[type(shape)]: shape for shape in actual.shapes}
     meant: dict[str, list[Any]] = {}
     for shape in expected.shapes:
@@ -245,8 +245,7 @@ def _annotation(
         elif kind not in expected.derived or not originals:
             yield Difference(kind, shapes[0], None)
     for kind, shape in read.items():
-        completed = SHAPE_FEATURES[kind] in spec.completes and bool(meant)
-        if kind not in meant and kind not in actual.derived and not completed:
+        if kind not in meant and kind not in actual.derived:
             yield Difference(kind, None, shape)
 
 
@@ -280,7 +279,6 @@ def _fields(
     features: Mapping[str, Feature],
     here: frozenset[Feature],
     prefix: str,
-    completes: frozenset[Feature] = frozenset(),
 ) -> Iterator[Difference]:
     for name, feature in features.items():
         if feature not in here:
@@ -291,17 +289,14 @@ def _fields(
         same = (
             _kept(meant, read)
             if name in _MAY_GROW
-            else _same(meant, read) or _completed(meant, read, name, feature in completes)
+            else _same(meant, read) or (meant is None and name in _MAY_BE_ADDED)
         )
         if not same:
             yield Difference(f"{prefix}{name}", meant, read)
 
 
-def _completed(meant: Any, read: Any, name: str, completes: bool) -> bool:
-    """Whether a value where none was meant is an id, or what a format without "not said" has in its place."""
-    return meant is None and (name == "id" or (completes and read is False))
-
-
+_MAY_BE_ADDED = frozenset({"id", "crowd"})
+"""Fields that a target may need where the source has none."""
 _MAY_GROW = frozenset({"attributes", "extras"})
 """Mappings that a target may keep things of its own in."""
 

@@ -8,10 +8,16 @@ count from 1; ``segmentation`` and ``iscrowd`` are independent; keys that COCO d
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from nucleus_convert.converters.coco import panoptic, panopticdump
+from nucleus_convert.converters.coco.find import sniff
 from nucleus_convert.converters.coco.options import ReadOptions, WriteOptions
-from nucleus_convert.converters.coco.read import read, sniff
-from nucleus_convert.converters.coco.write import write
-from nucleus_convert.converters.protocol import Feature, Spec
+from nucleus_convert.converters.coco.read import read as read_rows
+from nucleus_convert.converters.coco.write import write as write_rows
+from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.protocol import Feature, Spec, Target
+from nucleus_convert.converters.report import Report
 
 __all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "sniff", "write"]
 
@@ -46,8 +52,22 @@ SPEC = Spec(
     title="COCO JSON",
     holds=_HOLDS,
     carries=frozenset(Feature) - _HOLDS,
-    completes=frozenset({Feature.BOX, Feature.CROWD}),
     layout="either",
     suffix=".json",
     reference="https://cocodataset.org/#format-data",
 )
+
+
+def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
+    """Open COCO JSON of any kind: rows of objects (see ``read``), or of panoptic segments (see ``panoptic``)."""
+    paths = panoptic.files(source)
+    if paths:
+        return panoptic.read(paths, source, options=options, report=report)
+    return read_rows(source, options=options, report=report)
+
+
+def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Report) -> list[Path]:
+    """Write COCO JSON: panoptic if that is asked for, or was the source; else rows of objects."""
+    if panopticdump.wanted(labels, options):
+        return panopticdump.write(labels, target, options=options, report=report)
+    return write_rows(labels, target, options=options, report=report)

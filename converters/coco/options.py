@@ -14,6 +14,9 @@ class ReadOptions(pydantic.BaseModel, extra="forbid", frozen=True):
     ground_truth: Path | None = pydantic.Field(
         None, description="the ground-truth file that names a results file's images and categories"
     )
+    panoptic_masks: Path | None = pydantic.Field(
+        None, description="the folder of a panoptic file's PNGs [default: the file's name without .json]"
+    )
     predictions: bool = pydantic.Field(False, description="read every annotation as a model's prediction")
     bbox: Literal["check", "xywh"] = pydantic.Field(
         "check", description="refuse boxes that look like corners or fractions (check), or trust them (xywh)"
@@ -27,5 +30,8 @@ class WriteOptions(pydantic.BaseModel, extra="forbid", frozen=True):
         "auto",
         description="predictions in a results file (separate), or in the data set with their score (inline);"
         " auto: as the source had them",
+    )
+    kind: Literal["auto", "instances", "panoptic"] = pydantic.Field(
+        "auto", description="write panoptic segments with PNGs, or instances; auto: panoptic if the source was"
     )
     indent: bool = pydantic.Field(False, description="one row a line, for people")

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from nucleus_convert.converters import coco, ir, masks, verify
+from nucleus_convert.converters import ir, masks, verify
 from nucleus_convert.converters.errors import MalformedFileError, VerifyError
 from nucleus_convert.converters.labelset import LabelSet, from_records
 from nucleus_convert.converters.model import (
@@ -336,15 +336,3 @@ def test_output_that_cannot_be_read_is_an_error_of_ours(boxes: Callable[[int], L
 
     with pytest.raises(VerifyError, match="cannot be read back: not JSON"):
         verify.verify(boxes(2), LabelSet(boxes(2).header, broken, size=2), ALL, sample=None)
-
-
-def test_what_a_format_must_say_is_no_difference():
-    # COCO has no word for "nobody said whether it is a crowd", and wants a box with every region.
-    region = Mask("02", 1, 2)
-    spec = coco.SPEC
-    item = Item(id=1, path="1.jpg", width=2, height=1)
-    meant = Record(item, (Annotation(label="a", id=1, shapes=(region,)),))
-    read = Record(item, (Annotation(label="a", id=1, crowd=False, shapes=(Box(0, 0, 2, 1), region)),))
-    assert list(verify.differences(meant, read, spec)) == []
-    crowd = Record(item, (Annotation(label="a", id=1, crowd=True, shapes=(region,)),))
-    assert [found.field for found in verify.differences(meant, crowd, spec)] == ["crowd"]
