@@ -1,4 +1,4 @@
-"""COCO panoptic: a JSON file with a row of segments for each image, and a folder of PNGs whose colours are their ids.
+"""COCO panoptic: a JSON file with a row of segments for each image, and a folder of PNGs coloured by their ids.
 
 A pixel's id is R + 256 G + 65536 B; 0 is nothing. Each segment becomes an annotation with the mask of its
 pixels. Its ``area`` and ``bbox`` are kept only where the pixels say otherwise, and given back then. One
@@ -106,12 +106,13 @@ def read(paths: list[Path], source: Path, *, options: ReadOptions, report: Repor
         part, mine, given, entry, kept = _scan(path, source, len(paths) > 1, options, truth, report)
         items.extend((len(parts), item) for item in mine)
         parts.append(part)
-        entries.append(entry)
+        root = None if kept is None else kept_root(kept, Where(file=part.name, path=f"$.{RESERVED}"))
+        entries.extend([entry] if root is None or not root.files else root.files)
         for _, label in given:
             if labels.setdefault(label.name, label) != label:
                 report.add(Code.LABEL_CONFLICT, label.name, format="coco", where=Where(file=part.name))
-        if kept is not None:
-            header = restore_header(kept_root(kept, Where(file=part.name, path=f"$.{RESERVED}")), header)
+        if root is not None:
+            header = restore_header(root, header)
     extras = {**header.extras, "coco": {"files": entries}}
     header = msgspec.structs.replace(header, labels=tuple(labels.values()), extras=extras)
     starts = [sum(1 for number, _ in items if number < k) for k in range(len(parts))]
@@ -188,14 +189,14 @@ def _scan(
                     Where(file=name, path=f"$.annotations[{k}].image_id"),
                     "add the image, or leave such rows out with --on-error skip",
                 ),
-                wire.DECODE(rows.read(offset, length)),
+                wire.verbatim(rows.read(offset, length)),
             )
         index.add(offset, length, group)
     index.freeze(len(items))
     if "categories" in fields:
         labels = read_categories(fields.pop("categories"), name, report)
     else:
-        labels = [] if truth is None else truth.labels
+        labels = _bare_labels(rows, places, name, report) if truth is None else truth.labels
     folder = options.panoptic_masks or path.with_suffix("")
     if places and not folder.is_dir():
         raise ReadError(
@@ -211,6 +212,22 @@ def _scan(
     names = {number: label.name for number, label in labels}
     predicted = options.predictions or results
     return Part(name, folder, rows, index, names, predicted, subset), items, labels, entry, kept
+
+
+def _bare_labels(
+    rows: RowFile, places: list[tuple[int, int, Any]], name: str, report: Report
+) -> list[tuple[int | str, Label]]:
+    """A label for each category number that occurs, where nothing names them."""
+    labels: dict[int | str, Label] = {}
+    for offset, length, _ in places:
+        row = wire.verbatim(rows.read(offset, length))
+        segments = row.get("segments_info") if isinstance(row, dict) else None
+        for segment in segments if isinstance(segments, list) else ():
+            number = wire.canonical_id(segment.get("category_id")) if isinstance(segment, dict) else None
+            if number is not None and number not in labels:
+                labels[number] = Label(name=str(number), id=number)
+                report.add(Code.LABEL_UNDECLARED, str(number), format="coco", where=Where(file=name))
+    return list(labels.items())
 
 
 def _whole(size: float | None) -> int | None:
@@ -261,7 +278,7 @@ class PanopticSource(msgspec.Struct, frozen=True):
             annotations: list[Annotation] = []
             rows = part.index.rows(number - self.starts[which])
             for k, (position, offset, length) in enumerate(rows):
-                row = wire.DECODE(part.file.read(offset, length))
+                row = wire.verbatim(part.file.read(offset, length))
                 where = Where(
                     file=part.name, path=f"$.annotations[{position}]", item=str(item.path or item.id)
                 )

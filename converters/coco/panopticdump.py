@@ -287,15 +287,13 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
         UnrepresentableError: several subsets for one file; a label that the header does not have.
     """
     header = labels.header
-    entries = {
-        entry.get("subset"): entry
-        for entry in header.extras.get("coco", {}).get("files", ())
-        if entry.get("kind") == "panoptic"
-    }
+    entries: dict[str | None, list[dict[str, Any]]] = {}
+    for entry in header.extras.get("coco", {}).get("files", ()):
+        entries.setdefault(entry.get("subset"), []).append(entry)
     single = target.final.suffix.lower() == ".json"
     numbers = category_ids(header.labels)
     numbers.setdefault(UNLABELLED, max((n for n in numbers.values() if type(n) is int), default=0) + 1)
-    results = any(entry.get("results") for entry in entries.values())
+    results = any(entry.get("results") for mine in entries.values() for entry in mine)
     files: dict[str | None, _File] = {}
     paths: dict[str | None, Path] = {}
 
@@ -308,7 +306,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
             path = (
                 target.path
                 if single
-                else target.path / "annotations" / entries.get(subset, {}).get("name", name)
+                else target.path / "annotations" / _own_name(entries.get(subset, []), name)
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             paths[subset] = path
@@ -323,15 +321,23 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
         opened(None)
     written: list[Path] = []
     for subset, file in files.items():
-        _put(paths[subset], file, entries.get(subset), header, numbers, options, report)
+        _put(paths[subset], file, entries.get(subset, []), header, numbers, options, report)
         written += [paths[subset], *file.written]
     return written
+
+
+def _own_name(entries: list[dict[str, Any]], otherwise: str) -> str:
+    """What the source's file was called, if it was one of this kind."""
+    for entry in entries:
+        if entry.get("kind") == "panoptic" and filenames.safe_path(str(entry.get("name"))) == entry.get("name"):
+            return str(entry["name"])
+    return otherwise
 
 
 def _put(
     path: Path,
     file: _File,
-    entry: dict[str, Any] | None,
+    entries: list[dict[str, Any]],
     header: Header,
     numbers: dict[str, Any],
     options: WriteOptions,
@@ -339,14 +345,17 @@ def _put(
 ) -> None:
     """Write one JSON file, its keys in the source's order."""
     line = b"\n" if options.indent else b""
+    entry = next((entry for entry in entries if "keys" in entry), None)
     keys = list(entry["keys"]) if entry else ["images", "annotations", "categories"]
     fields = dict(entry["fields"]) if entry else {}
     kept = carried_header(header)
+    complete = [one.get("kind") for one in entries] != ["panoptic"]
+    if entries and complete:
+        kept["files"] = entries
     if kept:
         fields[RESERVED] = sealed(kept)
         keys.append(RESERVED)
-    if "annotations" not in keys:
-        keys.append("annotations")
+    keys += [key for key in ("images", "annotations", "categories") if key not in keys and complete]
     with path.open("wb") as out:
         out.write(b"{")
         for i, key in enumerate(keys):
@@ -358,7 +367,7 @@ def _put(
                     out.write((b"," + line if k else b"") + row)
                 out.write(line + b"]")
             elif key == "categories":
-                out.write(wire.ENCODE(_categories(header, numbers, entry is None, report)))
+                out.write(wire.ENCODE(_categories(header, numbers, complete, report)))
             else:
                 out.write(wire.ENCODE(fields[key]))
         out.write(line + b"}" + line)

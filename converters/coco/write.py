@@ -319,7 +319,8 @@ class _Writer:
         """Write the data set file and the results file of a subset, each if there is anything to say in it."""
         file = self.files[subset]
         mine = [entry for entry in self.entries if entry.get("subset") == subset]
-        datasets = [entry for entry in mine if entry.get("kind") == "dataset"]
+        datasets = [entry for entry in mine if entry.get("kind") in ("dataset", "panoptic")]
+        plain = [entry for entry in datasets if entry["kind"] == "dataset"]
         results = [entry for entry in mine if entry.get("kind") == "results"]
         folder = self.target.path.parent if self.single else self.target.path / "annotations"
         folder.mkdir(parents=True, exist_ok=True)
@@ -327,12 +328,14 @@ class _Writer:
             path = folder / (self.target.path.name if self.single else self._name(results, "results", subset))
             self._write_results(path, file)
             return [path]
-        path = folder / (self.target.path.name if self.single else self._name(datasets, "instances", subset))
+        path = folder / (self.target.path.name if self.single else self._name(plain, "instances", subset))
         kept = carried_header(self.header)
         if subset != self._subset_of(path):
             kept["subset"] = subset
         written = [path]
-        if len(datasets) > 1:
+        if plain != datasets:  # this file stands for one of another kind
+            kept["files"] = datasets
+        elif len(datasets) > 1:
             kept["files"] = datasets
             self.report.add(
                 Code.ASSUMED, f"{len(datasets)} files of a split are joined in {path.name}", format="coco",
