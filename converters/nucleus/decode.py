@@ -51,6 +51,9 @@ Place = Callable[[str], Where]
 """Gives the place of something inside a row, by its JSON path."""
 
 
+MERGED = "segments of a whole label: their objects are read from the item's metadata"
+
+
 class Piece(msgspec.Struct, gc=False):
     """What one payload, or one segment of a mask, says of an object."""
 
@@ -258,6 +261,9 @@ class Decoder:
         for i, segment in enumerate(row.annotations):
             inside = f".annotations[{i}].metadata.{KEY}"
             plain, reserved = open_up(segment.metadata, lambda inside=inside: place(inside))  # type: ignore[misc]
+            if "merged" in reserved:
+                report.add(Code.SUPERSEDED, MERGED, format="nucleus", where=place(f".annotations[{i}]"))
+                continue
             confidence = row.confidence
             if predicted and type(plain.get("confidence")) in (int, float):
                 confidence = plain.pop("confidence")

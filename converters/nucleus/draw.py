@@ -6,12 +6,15 @@ one picture; an object that cannot be drawn travels in its item's metadata.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import ConvertError, Where
+from nucleus_convert.converters.compose import MOST, PIXELS_NOT_DRAWN, Layer, compose, report_losses
+from nucleus_convert.converters.errors import ConvertError, UnrepresentableError, Where
 from nucleus_convert.converters.model import (
     KINDS,
     SHAPES,
@@ -29,6 +32,7 @@ from nucleus_convert.converters.model import (
 )
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, VERSION
+from nucleus_convert.converters.nucleus.regions import as_wanted, is_stuff
 from nucleus_convert.converters.report import Fate
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import Payload, Vertex, Vertices
@@ -40,7 +44,7 @@ _RANK = {kind: rank for rank, kind in enumerate(SHAPES)}
 _PAYLOAD_ORDER: tuple[type[Any], ...] = (Polygon, Box, Line, Keypoints, Cuboid, Tag, Mask)
 UNLABELLED = "unlabelled"
 """Nucleus wants a label for everything."""
-MOST_SEGMENTS = 255
+NOT_DRAWN = "the smallest are not drawn"
 SLACK = 1
 """Pixels that a box may differ from its region's envelope and still be taken as given by it."""
 
@@ -51,8 +55,9 @@ class Slot(msgspec.Struct):
     segment: wire.Segment
     meta: dict[str, Any]
     mask: Mask
-    runs: Any
-    name: str
+    layer: Layer
+    stands_in: bool
+    """Whether it is drawn for another shape, which travels along."""
     line: dict[str, Any] | None = None
     """Keys of the payload that the mask came from."""
 
@@ -76,6 +81,13 @@ class Canvas:
         self._names: set[str] | None = None
         self._together: list[Annotation] = []
         self._last: tuple[Mask | None, Any] = (None, None)
+        self._ordinal = 0
+        self._current = Annotation()
+        self._wanted: dict[int, Annotation] = {}
+        self._left: dict[bool, dict[int, int]] = {}
+        self._said: set[int] = set()
+        self._by_label: dict[bool, bool] = {False: False, True: False}
+        self._merged: dict[bool, list[Layer]] = {False: [], True: []}
 
     def _item_size(self) -> tuple[int, int] | None:
         item = self.item
@@ -193,7 +205,10 @@ class Canvas:
         if self._multicategory(annotation):
             return
         predicted = annotation.is_prediction
+        self._ordinal = ordinal
+        annotation = self._current = self._as_wanted(annotation, ordinal)
         originals, chosen = self._choose(annotation, predicted)
+        chosen, merged = self._merge(annotation, originals, chosen, predicted)
         fates: list[tuple[str, Any]] = []
         if not chosen:
             written = self._as_given(annotation, predicted)
@@ -201,8 +216,8 @@ class Canvas:
                 self._pack(annotation, originals, ordinal)
             else:
                 self._classes[ordinal] = 3 if predicted else 1
-            fates.append(("object", "written" if written else "carried"))
-            fates.extend((KINDS[type(shape)], "carried") for shape in originals)
+            fates.append(("object", "written" if written or merged is not None else "carried"))
+            fates.extend((KINDS[type(shape)], "written" if shape is merged else "carried") for shape in originals)
             self._fate(fates)
             return
         kinds = tuple(KINDS[type(shape)] for shape in chosen)
@@ -313,7 +328,12 @@ class Canvas:
                 return shapes, chosen
         region = able.get(Polygon)
         mask = able.get(Mask)
-        if mask is not None and (region is None or (region in stand_ins and mask not in stand_ins)):
+        how = self.stretch.settings.segmentation
+        if mask is not None and (
+            region is None
+            or how not in ("auto", "polygon")
+            or (how == "auto" and region in stand_ins and mask not in stand_ins)
+        ):
             region = mask
         box = able.get(Box)
         chosen = []
@@ -385,8 +405,12 @@ class Canvas:
         if (mask.height, mask.width) != size or mask.height * mask.width > masks.MAX_ARRAY_PIXELS:
             report.add(Code.CARRIED, "mask that is not of its image's size", format=FORMAT, where=where)
             return False
-        if len(self.slots[predicted]) >= MOST_SEGMENTS:
-            report.add(Code.MASK_OVERFLOW, "masks past the 255th", format=FORMAT, where=where)
+        left = self._left_out(predicted)
+        if self._ordinal in left:
+            if self._ordinal not in self._said:
+                self._said.add(self._ordinal)
+                report.add(Code.MASK_OVERFLOW, NOT_DRAWN, format=FORMAT, where=where)
+                report.add(Code.MASK_OVERFLOW, PIXELS_NOT_DRAWN, format=FORMAT, count=left[self._ordinal])
             return False
         return True
 
@@ -522,36 +546,122 @@ class Canvas:
         segment = wire.Segment(annotation.label or UNLABELLED, len(slots) + 1, None)
         _with(meta, reserved)
         line = own["mask"] if own and isinstance(own.get("mask"), dict) else None
-        slots.append(Slot(segment, meta, mask, runs, name or str(annotation.id or ""), line))
+        originals = annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]
+        stands_in = not any(shape is mask for shape in originals)
+        where = Where(item=str(self.item.path or self.item.id), annotation=name or str(annotation.id or "") or None)
+        layer = Layer(self._ordinal, segment.label, runs, bool(annotation.crowd), where)
+        slots.append(Slot(segment, meta, mask, layer, stands_in, line))
+
+    # ------------------------------------------------------------------ regions
+
+    def _as_wanted(self, annotation: Annotation, ordinal: int) -> Annotation:
+        """The annotation with the region that the options ask for; made once."""
+        settings = self.stretch.settings
+        if settings.segmentation == "auto":
+            return annotation
+        made = self._wanted.pop(ordinal, None)
+        if made is not None:
+            return made
+        where = self.where(annotation)
+        return as_wanted(
+            annotation, self.item, settings.segmentation, settings.simplify, where, self.stretch.report
+        )
+
+    def _left_out(self, predicted: bool) -> Mapping[int, int]:
+        """The masks that find no index in the item's picture: ordinal -> pixels."""
+        if predicted not in self._left:
+            self._left[predicted] = self._overflow(predicted)
+        return self._left[predicted]
+
+    def _overflow(self, predicted: bool) -> dict[int, int]:
+        """What the policy makes of more masks than there are indices."""
+        from nucleus_convert.converters import masks
+
+        settings = self.stretch.settings
+        mine = [i for i, annotation in enumerate(self.all) if annotation.is_prediction == predicted]
+        if len(mine) <= MOST or settings.segmentation in ("polygon", "semantic"):
+            return {}
+        areas: dict[int, int] = {}
+        for i in mine:
+            annotation = self._current if i == self._ordinal else self.all[i]
+            if settings.segmentation != "auto" and i > self._ordinal:
+                annotation = self._wanted[i] = self._as_wanted(annotation, i)
+            mask: Mask | None = annotation.shape(Mask)
+            if mask is not None and not self._key(annotation, predicted):
+                areas[i] = masks.area(masks.decode_counts(mask.counts))
+        if len(areas) <= MOST:
+            return {}
+        where = Where(item=str(self.item.path or self.item.id))
+        if settings.overflow == "fail":
+            raise UnrepresentableError(
+                f"an image has {len(areas)} masks, one 8-bit PNG holds {MOST}",
+                where,
+                hint="choose another way with --overflow semantic (or largest), or --segmentation polygon",
+            )
+        if settings.overflow == "semantic":
+            self._by_label[predicted] = True
+            self.stretch.report.add(
+                Code.MASK_OVERFLOW, "one index a label instead of one a mask", format=FORMAT, where=where
+            )
+            return {}
+        labels = {self._key(self.all[i], predicted) for i in mine} - {None}
+        kept = sorted(areas, key=lambda i: -areas[i])[: MOST - len(labels)]
+        return {i: areas[i] for i in set(areas) - set(kept)}
+
+    def _key(self, annotation: Annotation, predicted: bool) -> str | None:
+        """The label whose index a mask shares with others; None where it has its own."""
+        how = self.stretch.settings.segmentation
+        label = annotation.label or UNLABELLED
+        stuff = how == "panoptic" and is_stuff(self.stretch.settings.labels.get(label))
+        return label if how == "semantic" or stuff or self._by_label[predicted] else None
+
+    def _merge(
+        self, annotation: Annotation, originals: list[Shape], chosen: list[Shape], predicted: bool
+    ) -> tuple[list[Shape], Mask | None]:
+        """Take a mask that shares its label's index out of the shapes to draw, into the label's layers.
+
+        Returns the shapes left, and the mask. The object itself goes with them, or with the item.
+        """
+        mask = next((shape for shape in chosen if isinstance(shape, Mask)), None)
+        key = None if mask is None else self._key(annotation, predicted)
+        if mask is None or key is None:
+            return chosen, None
+        where = self.where(annotation)
+        self._merged[predicted].append(Layer(key, key, self._runs_of(mask), bool(annotation.crowd), where))
+        return [shape for shape in chosen if shape is not mask], mask
 
     def _paint(self, predicted: bool) -> None:
-        from nucleus_convert.converters import indexmap, png
+        from nucleus_convert.converters import png
 
-        slots = self.slots[predicted]
+        slots, merged = self.slots[predicted], self._merged[predicted]
         size = self._size[predicted]
         assert size is not None
-        painted = indexmap.paint([(slot.segment.index, slot.runs) for slot in slots], *size)
-        for slot, lost in zip(slots, painted.lost, strict=True):
-            if lost:
+        settings, report = self.stretch.settings, self.stretch.report
+        layers = [slot.layer for slot in slots] + merged
+        composed = compose(layers, *size, overlap=settings.overlap, overflow="fail")
+        report_losses(composed, layers, settings.overlap, report, format=FORMAT)
+        for slot, index, lost in zip(slots, composed.indices, composed.lost, strict=False):
+            slot.segment.index = index
+            if lost and not slot.stands_in:
                 reserved = slot.meta.setdefault(KEY, {"v": VERSION})
                 carried = reserved.setdefault("shapes", [])
                 if not any(shape["type"] == "mask" for shape in carried):
                     carried.append(msgspec.to_builtins(slot.mask))
-                self.stretch.report.add(
-                    Code.MASK_OVERLAP,
-                    "later masks on top",
-                    format=FORMAT,
-                    where=Where(item=str(self.item.path or self.item.id), annotation=slot.name or None),
-                    measure=("pixels covered", lost),
-                )
             slot.segment.metadata = slot.meta or None
+        segments = [slot.segment for slot in slots]
+        counts = Counter(layer.label for layer in merged)
+        for layer, index in zip(merged, composed.indices[len(slots) :], strict=True):
+            if layer.label in counts:
+                count = counts.pop(layer.label)
+                meta = {"objects": count, KEY: {"v": VERSION, "merged": count}}
+                segments.append(wire.Segment(layer.label, index, meta))
         file = names.mask_name(self.reference, predicted=predicted)
-        self.stretch.save_mask(file, png.encode(painted.pixels))
+        self.stretch.save_mask(file, png.encode(composed.pixels))
         given = next((slot.line for slot in slots if slot.line), {})
         name = str(given.get("annotation_id", "segmentation"))
         payload = wire.MaskPayload(
             self.stretch.settings.mask_url_prefix + file,
-            [slot.segment for slot in slots],
+            segments,
             self.reference,
             self._free(name, self.used[predicted]),
         )
@@ -612,7 +722,7 @@ class Canvas:
     def finish(self, meta: dict[str, Any], reserved: dict[str, Any]) -> None:
         """Paint the masks; put captions, objects that are not drawn and their order into the item's metadata."""
         for predicted in (False, True):
-            if self.slots[predicted]:
+            if self.slots[predicted] or self._merged[predicted]:
                 try:
                     self._paint(predicted)
                 except ConvertError as error:

@@ -18,11 +18,13 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.compose import Overflow, Overlap
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.draw import SLACK, Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, VERSION, Kinds, Packer
+from nucleus_convert.converters.nucleus.regions import Segmentation
 from nucleus_convert.converters.nucleus.options import ReferenceId
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
@@ -41,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     labels: Mapping[str, Label]
     shapes: frozenset[str] | None
+    segmentation: Segmentation
+    overlap: Overlap
+    overflow: Overflow
+    simplify: float
     reference_id: ReferenceId
     several_subsets: bool
     image_root: str | None
@@ -142,7 +148,7 @@ class _Stretch:
         else:
             reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
         canvas: Canvas | None = None
-        straight = settings.shapes is None
+        straight = settings.shapes is None and settings.segmentation in ("auto", "polygon")
         used: set[str] = set()
         append, packer = self.annotations.append, self.packer
         numbered: bool | None = None

@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field, field_validator
 
+from nucleus_convert.converters.compose import Overflow, Overlap
+from nucleus_convert.converters.nucleus.regions import Segmentation
 from nucleus_convert.formats.nucleus import wire
 
 ReferenceId: TypeAlias = Literal["path", "stem", "name", "id"]
@@ -35,6 +37,21 @@ class WriteOptions(BaseModel, extra="forbid"):
         "box only where a region does not give it), all, or a comma-separated list of box, region, polygon, mask, "
         "line, keypoints, cuboid, tag. An object without such a shape is written as with auto; what is not a "
         "payload travels in metadata.",
+    )
+    segmentation: Segmentation = Field(
+        "auto",
+        description="Regions as polygons, or as pixels of each image's one PNG: an index for each object (instance), "
+        "for each label (semantic), or for each object and each label of stuff (panoptic). auto: as the source has "
+        "them, polygons as polygons and masks as instances.",
+    )
+    overlap: Overlap = Field("later", description="The mask on top where masks overlap in the PNG.")
+    overflow: Overflow = Field(
+        "largest",
+        description="More than 255 masks in an image: fail, an index for each label instead, or the largest ones "
+        "(the others travel along).",
+    )
+    simplify: float = Field(
+        0, ge=0, description="Pixels by which corners may be left out of polygons made of masks; IoU is reported."
     )
     reference_id: ReferenceId = Field(
         "path",

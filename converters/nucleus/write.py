@@ -52,6 +52,10 @@ class _Writer:
         self.settings = Settings(
             labels={label.name: label for label in labels.header.labels},
             shapes=wanted(options.shapes),
+            segmentation=options.segmentation,
+            overlap=options.overlap,
+            overflow=options.overflow,
+            simplify=options.simplify,
             reference_id=options.reference_id,
             several_subsets=_several_subsets(labels, report),
             image_root=options.image_root,
