@@ -55,6 +55,7 @@ class Slot(msgspec.Struct):
     segment: wire.Segment
     meta: dict[str, Any]
     mask: Mask
+    ordinal: int
     layer: Layer
     stands_in: bool
     """Whether it is drawn for another shape, which travels along."""
@@ -87,7 +88,7 @@ class Canvas:
         self._left: dict[bool, dict[int, int]] = {}
         self._said: set[int] = set()
         self._by_label: dict[bool, bool] = {False: False, True: False}
-        self._merged: dict[bool, list[Layer]] = {False: [], True: []}
+        self._merged: dict[bool, list[tuple[int, Layer]]] = {False: [], True: []}
 
     def _item_size(self) -> tuple[int, int] | None:
         item = self.item
@@ -550,7 +551,7 @@ class Canvas:
         stands_in = not any(shape is mask for shape in originals)
         where = Where(item=str(self.item.path or self.item.id), annotation=name or str(annotation.id or "") or None)
         layer = Layer(self._ordinal, segment.label, runs, bool(annotation.crowd), where)
-        slots.append(Slot(segment, meta, mask, layer, stands_in, line))
+        slots.append(Slot(segment, meta, mask, self._ordinal, layer, stands_in, line))
 
     # ------------------------------------------------------------------ regions
 
@@ -627,7 +628,8 @@ class Canvas:
         if mask is None or key is None:
             return chosen, None
         where = self.where(annotation)
-        self._merged[predicted].append(Layer(key, key, self._runs_of(mask), bool(annotation.crowd), where))
+        layer = Layer(key, key, self._runs_of(mask), bool(annotation.crowd), where)
+        self._merged[predicted].append((self._ordinal, layer))
         return [shape for shape in chosen if shape is not mask], mask
 
     def _paint(self, predicted: bool) -> None:
@@ -637,11 +639,17 @@ class Canvas:
         size = self._size[predicted]
         assert size is not None
         settings, report = self.stretch.settings, self.stretch.report
-        layers = [slot.layer for slot in slots] + merged
+        placed = [(slot.ordinal, slot.layer) for slot in slots] + merged
+        placed.sort(key=lambda one: one[0])  # the objects' order, on which "later" depends
+        layers = [layer for _, layer in placed]
         composed = compose(layers, *size, overlap=settings.overlap, overflow="fail")
         report_losses(composed, layers, settings.overlap, report, format=FORMAT)
-        for slot, index, lost in zip(slots, composed.indices, composed.lost, strict=False):
-            slot.segment.index = index
+        drawn = {
+            ordinal: (index, lost)
+            for (ordinal, _), index, lost in zip(placed, composed.indices, composed.lost, strict=True)
+        }
+        for slot in slots:
+            slot.segment.index, lost = drawn[slot.ordinal]
             if lost and not slot.stands_in:
                 reserved = slot.meta.setdefault(KEY, {"v": VERSION})
                 carried = reserved.setdefault("shapes", [])
@@ -649,12 +657,12 @@ class Canvas:
                     carried.append(msgspec.to_builtins(slot.mask))
             slot.segment.metadata = slot.meta or None
         segments = [slot.segment for slot in slots]
-        counts = Counter(layer.label for layer in merged)
-        for layer, index in zip(merged, composed.indices[len(slots) :], strict=True):
+        counts = Counter(layer.label for _, layer in merged)
+        for ordinal, layer in merged:
             if layer.label in counts:
                 count = counts.pop(layer.label)
                 meta = {"objects": count, KEY: {"v": VERSION, "merged": count}}
-                segments.append(wire.Segment(layer.label, index, meta))
+                segments.append(wire.Segment(layer.label, drawn[ordinal][0], meta))
         file = names.mask_name(self.reference, predicted=predicted)
         self.stretch.save_mask(file, png.encode(composed.pixels))
         given = next((slot.line for slot in slots if slot.line), {})
