@@ -7,6 +7,7 @@ picture is in memory at a time; rows are found by their place in the file, as in
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ from nucleus_convert.formats.rows import RowFile, RowIndex
 KEY = "segment"
 """Under which an annotation's ``extras["coco"]`` has what a segment said beside its pixels."""
 _FIRST_ROW = re.compile(rb'"annotations"\s*:\s*\[\s*\{')
+_LOOK = 1 << 20
 _OWN = ("id", "category_id", "area", "bbox", "iscrowd")
 _ROW_KEYS = ("image_id", "segments_info")
 _ITEM_KEYS = ("id", "file_name", "width", "height")
@@ -53,9 +55,19 @@ def is_panoptic(path: Path) -> bool:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found = _FIRST_ROW.search(data)
-            return found is not None and data.find(b'"segments_info"', found.end(), found.end() + 4096) >= 0
+            return found is not None and _has_segments(data[found.end() - 1 : found.end() + _LOOK])
     except (OSError, ValueError):  # an empty file cannot be mapped
         return False
+
+
+def _has_segments(start: bytes) -> bool:
+    """Whether the JSON object that begins here is a row of segments."""
+    try:
+        row, _ = json.JSONDecoder().raw_decode(start.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        # Longer than what was looked at: rows of objects have a category before so many numbers.
+        return b'"segments_info"' in start and b'"bbox"' in start
+    return isinstance(row, dict) and "segments_info" in row and "category_id" not in row
 
 
 def files(source: Path) -> list[Path]:

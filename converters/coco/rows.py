@@ -195,7 +195,7 @@ class RowReader:
         )
         if "segments_info" in fields:
             raise SchemaError(
-                "a panoptic annotation, which this version does not read",
+                "a panoptic annotation among those of objects",
                 Where(file=self.file, path=f"{place}.segments_info"),
             )
         extras: dict[str, Any] = {"row": row + self.offset}

@@ -219,9 +219,9 @@ def _refuse_panoptic(rows: Rows[wire.AnnotationProbe], contents: Contents) -> No
         first = wire.verbatim(rows.raw(0))
         if isinstance(first, dict) and "segments_info" in first:
             raise ReadError(
-                "this is a panoptic file, which this version does not read",
+                "rows of panoptic segments where rows of objects are expected",
                 contents.where(f"{contents.rows_path}[0].segments_info"),
-                hint="convert it to COCO instances with panopticapi's panoptic2detection_coco_format.py",
+                hint="a panoptic file is an object, with these rows as its 'annotations'",
             )
 
 

@@ -838,13 +838,12 @@ def test_files_that_are_no_coco_are_named(
     assert str(caught.value.where.file).endswith("in.json")
 
 
-def test_panoptic_is_refused(tmp_path: Path) -> None:
+def test_panoptic_rows_in_an_array_are_refused(tmp_path: Path) -> None:
     rows = [{"image_id": 1, "file_name": "a.png", "segments_info": [{"id": 1, "category_id": 1}]}]
-    for value, path in ((document(*rows), "$.annotations[0]"), (rows, "$[0]")):
-        with pytest.raises(ReadError, match="panoptic file, which this version does not read") as caught:
-            records(value, tmp_path, Report("skip"))
-        assert caught.value.where is not None
-        assert caught.value.where.path == f"{path}.segments_info"
+    with pytest.raises(ReadError, match="rows of panoptic segments") as caught:
+        records(rows, tmp_path, Report("skip"))
+    assert caught.value.where is not None
+    assert caught.value.where.path == "$[0].segments_info"
 
 
 # ---------------------------------------------------------------------- results

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from nucleus_convert import (
     Annotation,
     Box,
@@ -39,8 +40,8 @@ from nucleus_convert import (
     Taxonomy,
     from_records,
 )
-
 from nucleus_convert.converters import masks, nucleus, png
+from nucleus_convert.converters.compose import PIXELS_NOT_DRAWN
 from nucleus_convert.converters.errors import OptionError, UnrepresentableError
 from nucleus_convert.converters.fit import fitted
 from nucleus_convert.converters.protocol import Target
@@ -451,7 +452,8 @@ def test_masks_of_another_size_and_past_255_are_carried(tmp_path: Path) -> None:
     report = Report()
     folder = write(labels, tmp_path, report)
     assert [row["type"] for row in lines(folder, "annotations")] == ["box", "mask"]
-    assert report.count("mask-overflow") == 2
+    assert report.count("mask-overflow", "the smallest are not drawn") == 2
+    assert report.count("mask-overflow", PIXELS_NOT_DRAWN) == 2
     assert report.ledger.balance()["object"]["carried"] == 2
     check_with_sdk(folder)
     assert_same(labels, read(folder))
