@@ -24,6 +24,8 @@ MOST = 255
 """Indices that an 8-bit picture has beside 0, the background."""
 PIXELS_COVERED = "pixels covered by other masks, in all"
 PIXELS_NOT_DRAWN = "pixels of masks that are not drawn, in all"
+NOT_DRAWN = "the smallest are not drawn"
+BY_LABEL = "one index a label instead of one a mask"
 
 
 class Layer(NamedTuple):
@@ -133,7 +135,7 @@ def report_losses(
     if composed.merged:
         report.add(
             Code.MASK_OVERFLOW,
-            "one index a label instead of one a mask",
+            BY_LABEL,
             format=format,
             where=Where(item=layers[0].where.item),
         )
@@ -148,7 +150,7 @@ def report_losses(
             )
         else:
             undrawn += lost
-            report.add(Code.MASK_OVERFLOW, "the smallest are not drawn", format=format, where=layer.where)
+            report.add(Code.MASK_OVERFLOW, NOT_DRAWN, format=format, where=layer.where)
     if covered:
         report.add(Code.MASK_OVERLAP, PIXELS_COVERED, format=format, count=covered)
     if undrawn:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.converters.compose import BY_LABEL, MOST, NOT_DRAWN, PIXELS_NOT_DRAWN, Overflow, Overlap
+from nucleus_convert.converters.errors import SchemaError, UnrepresentableError, Where
 from nucleus_convert.converters.model import Annotation, Item, Label, Mask, Polygon
+from nucleus_convert.converters.nucleus.metadata import FORMAT
+from nucleus_convert.converters.nucleus.payloads import UNLABELLED
 from nucleus_convert.converters.report import Report
 
 Segmentation: TypeAlias = Literal["auto", "polygon", "instance", "semantic", "panoptic"]
-FORMAT = "nucleus"
+
+
+class Choices(Protocol):
+    """The options that regions depend on."""
+
+    @property
+    def segmentation(self) -> Segmentation: ...
+    @property
+    def overlap(self) -> Overlap: ...
+    @property
+    def overflow(self) -> Overflow: ...
+    @property
+    def simplify(self) -> float: ...
 
 
 def as_wanted(
@@ -91,3 +106,117 @@ def is_stuff(label: Label | None) -> bool:
         return False
     own: Mapping[str, Any] = label.extras.get("coco", {})
     return own.get("isthing", 1) in (0, False)
+
+
+class Regions:
+    """What becomes of the regions of one item's objects: which kind, and for masks, which index.
+
+    Args:
+        settings: the options.
+        labels: the header's, by name.
+        item: the image.
+        annotations: all that is said of it.
+        report: findings.
+    """
+
+    def __init__(
+        self,
+        settings: Choices,
+        labels: Mapping[str, Label],
+        item: Item,
+        annotations: Sequence[Annotation],
+        report: Report,
+    ) -> None:
+        self.settings = settings
+        self._labels = labels
+        self._item = item
+        self._all = annotations
+        self._report = report
+        self._place = Where(item=str(item.path or item.id))
+        self._made: dict[int, Annotation] = {}
+        self._left: dict[bool, dict[int, int]] = {}
+        self._said: set[int] = set()
+        self._by_label = {False: False, True: False}
+
+    def _where(self, annotation: Annotation) -> Where:
+        name = None if annotation.id is None else str(annotation.id)
+        return msgspec.structs.replace(self._place, annotation=name)
+
+    def wanted(self, ordinal: int) -> Annotation:
+        """The annotation with the kind of region that was asked for."""
+        annotation = self._all[ordinal]
+        settings = self.settings
+        if settings.segmentation == "auto":
+            return annotation
+        made = self._made.get(ordinal)
+        if made is None:
+            made = self._made[ordinal] = as_wanted(
+                annotation,
+                self._item,
+                settings.segmentation,
+                settings.simplify,
+                self._where(annotation),
+                self._report,
+            )
+        return made
+
+    def prefers_mask(self, *, stands_in: bool) -> bool:
+        """Whether of a polygon and a mask the mask is drawn; ``stands_in``: the polygon stands in for it."""
+        how = self.settings.segmentation
+        return stands_in if how == "auto" else how != "polygon"
+
+    def shared(self, annotation: Annotation, *, predicted: bool) -> str | None:
+        """The label whose index a mask shares with all of the label; None where it has its own."""
+        how = self.settings.segmentation
+        label = annotation.label or UNLABELLED
+        stuff = how == "panoptic" and is_stuff(self._labels.get(label))
+        return label if how == "semantic" or stuff or self._by_label[predicted] else None
+
+    def has_index(self, ordinal: int, *, predicted: bool) -> bool:
+        """Whether there is an index for a mask in the item's picture; if not, that is reported."""
+        if predicted not in self._left:
+            self._left[predicted] = self._overflow(predicted)
+        left = self._left[predicted]
+        if ordinal not in left:
+            return True
+        if ordinal not in self._said:
+            self._said.add(ordinal)
+            where = self._where(self._all[ordinal])
+            self._report.add(Code.MASK_OVERFLOW, NOT_DRAWN, format=FORMAT, where=where)
+            self._report.add(Code.MASK_OVERFLOW, PIXELS_NOT_DRAWN, format=FORMAT, count=left[ordinal])
+        return False
+
+    def _overflow(self, predicted: bool) -> dict[int, int]:
+        """What the policy makes of more masks than indices: the masks left out, with their pixels."""
+        from nucleus_convert.converters import masks
+
+        settings = self.settings
+        mine = [i for i, annotation in enumerate(self._all) if annotation.is_prediction == predicted]
+        if len(mine) <= MOST or settings.segmentation in ("polygon", "semantic"):
+            return {}
+        areas: dict[int, int] = {}
+        labels: set[str] = set()
+        for i in mine:
+            annotation = self.wanted(i)
+            mask: Mask | None = annotation.shape(Mask)
+            if mask is None:
+                continue
+            label = self.shared(annotation, predicted=predicted)
+            if label is not None:
+                labels.add(label)
+            else:
+                areas[i] = masks.area(masks.decode_counts(mask.counts))
+        if len(areas) + len(labels) <= MOST:
+            return {}
+        if settings.overflow == "fail":
+            raise UnrepresentableError(
+                f"an image has {len(areas) + len(labels)} masks, one 8-bit PNG holds {MOST}",
+                self._place,
+                hint="choose another way with --overflow semantic (or largest), or --segmentation polygon",
+            )
+        if settings.overflow == "semantic":
+            self._by_label[predicted] = True
+            self._report.add(Code.MASK_OVERFLOW, BY_LABEL, format=FORMAT, where=self._place)
+            return {}
+        kept = sorted(areas, key=lambda i: -areas[i])[: max(0, MOST - len(labels))]
+        return {i: areas[i] for i in areas.keys() - set(kept)}
