@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nucleus_convert.converters.codes import Code, Severity
     from nucleus_convert.converters.errors import ConvertError, LossRefusedError, Where
     from nucleus_convert.converters.labelset import LabelSet, from_records
+    from nucleus_convert.converters.maskfiles import png_to_rle, rle_to_png
     from nucleus_convert.converters.model import (
         Annotation,
         Box,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
         Tag,
         Taxonomy,
     )
-    from nucleus_convert.converters.maskfiles import png_to_rle, rle_to_png
     from nucleus_convert.converters.pipeline import convert, read, write
     from nucleus_convert.converters.report import Finding, Report
 

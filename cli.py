@@ -182,13 +182,15 @@ class MaskCommand(PairCommand):
 MASKS = {
     "rle2png": (
         "run-length masks to PNG files",
-        "Write run-length masks and polygons as PNG files.\n\nSRC is COCO JSON (a data set or results), a folder"
-        ' or .zip of it, or JSON Lines of {"size", "counts"}. OUT becomes a folder with masks/ and manifest.jsonl.',
+        "Write run-length masks and polygons as PNG files.\n\n"
+        "SRC is COCO JSON (a data set or results), a folder or .zip of it, or JSON Lines of masks. "
+        "OUT becomes a folder with masks/ and manifest.jsonl.",
     ),
     "png2rle": (
         "PNG masks to COCO RLE",
-        "Write PNG masks as COCO RLE.\n\nSRC is a folder of PNGs (with the manifest of rle2png or without), a PNG"
-        ' or a .zip. OUT is a COCO data set (.json), or JSON Lines of {"size", "counts"} (.jsonl).',
+        "Write PNG masks as COCO RLE.\n\n"
+        "SRC is a folder of PNGs (with the manifest of rle2png or without), a PNG or a .zip. "
+        "OUT is a COCO data set (.json), or JSON Lines of masks (.jsonl).",
     ),
 }
 

@@ -151,8 +151,8 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.MASK_OVERFLOW: Entry(
         Severity.WARNING,
-        "more than 255 masks in one image ({what}); the rest travel along but are not drawn",
-        "Split the image's objects over several data sets, or write polygons.",
+        "more than 255 masks in one image ({what}); what is not shown travels along whole",
+        "Choose another way with --overflow, or write polygons (--segmentation polygon).",
     ),
     Code.RELATIVE_URL: Entry(
         Severity.INFO,

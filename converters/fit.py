@@ -287,9 +287,9 @@ class Fit:
         held = [shape for shape in shapes if drawable(shape, spec)]
         travelling = [shape for shape in shapes if drawable(shape, spec) or spec.carries.issuperset(
             feature for feature in features_of(shape) if feature not in spec.holds)]  # fmt: skip
-        derived = self._stand_in(shapes, held, travelling, item, where, report)
+        derived, replaced = self._stand_in(shapes, held, travelling, item, where, report)
         for shape in shapes:
-            if shape not in travelling and (held or derived is None):
+            if shape not in travelling and shape is not replaced and (held or derived is None):
                 report.add(Code.DROPPED, _describe(shape), format=spec.name, where=where)
             elif shape in travelling and shape not in held and derived is None:
                 report.add(Code.CARRIED, _describe(shape), format=spec.name, where=where)
@@ -305,11 +305,11 @@ class Fit:
         item: Item,
         where: Where,
         report: Report,
-    ) -> Shape | None:
-        """A shape to draw in place of one that cannot be drawn: where nothing else is, or none that is a region."""
+    ) -> tuple[Shape, Shape] | tuple[None, None]:
+        """A shape to draw in place of one that cannot be, and that one: where there is no other region."""
         spec = self.spec
         if any(type(shape) in _REGIONS for shape in held):
-            return None
+            return None, None
         for shape in sorted(shapes, key=lambda shape: -_extent_rank(shape)):
             if shape in held or (held and type(shape) not in _REGIONS):
                 continue
@@ -320,8 +320,8 @@ class Fit:
             code = Code.APPROXIMATED if shape in travelling else Code.REPLACED
             what = f"{_describe(shape)} as {_describe(new)}"
             report.add(code, what, format=spec.name, where=where, measure=measure)
-            return new
-        return None
+            return new, shape
+        return None, None
 
     # ------------------------------------------------------------------ items
 

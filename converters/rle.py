@@ -36,6 +36,7 @@ VERSION = 1
 _HOLDS = frozenset(
     {
         Feature.MASK,
+        Feature.BOX,
         Feature.UNLABELLED,
         Feature.ID,
         Feature.CONFIDENCE,

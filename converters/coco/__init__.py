@@ -60,7 +60,7 @@ SPEC = Spec(
 
 
 def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
-    """Open COCO JSON of any kind: rows of objects (see ``read``), or of panoptic segments (see ``panoptic``)."""
+    """Open COCO JSON of any kind: rows of objects (module ``read``), or of panoptic segments."""
     paths = panoptic.files(source)
     if paths:
         return panoptic.read(paths, source, options=options, report=report)

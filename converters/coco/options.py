@@ -32,6 +32,6 @@ class WriteOptions(pydantic.BaseModel, extra="forbid", frozen=True):
         " auto: as the source had them",
     )
     kind: Literal["auto", "instances", "panoptic"] = pydantic.Field(
-        "auto", description="write panoptic segments with PNGs, or instances; auto: panoptic if the source was"
+        "auto", description="write panoptic segments with PNGs, or objects; auto: panoptic if the source was"
     )
     indent: bool = pydantic.Field(False, description="one row a line, for people")

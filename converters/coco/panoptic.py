@@ -1,4 +1,4 @@
-"""COCO panoptic: a JSON file with a row of segments for each image, and a folder of PNGs coloured by their ids.
+"""COCO panoptic: JSON with a row of segments for each image, and a folder of PNGs coloured by their ids.
 
 A pixel's id is R + 256 G + 65536 B; 0 is nothing. Each segment becomes an annotation with the mask of its
 pixels. Its ``area`` and ``bbox`` are kept only where the pixels say otherwise, and given back then. One
@@ -54,20 +54,25 @@ def is_panoptic(path: Path) -> bool:
     """Whether the first annotation of a JSON file has segments."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = _FIRST_ROW.search(data)
-            return found is not None and _has_segments(data[found.end() - 1 : found.end() + _LOOK])
+            for found in _FIRST_ROW.finditer(data):
+                told = _has_segments(data[found.end() - 1 : found.end() + _LOOK])
+                if told is not None:
+                    return told
+            return False
     except (OSError, ValueError):  # an empty file cannot be mapped
         return False
 
 
-def _has_segments(start: bytes) -> bool:
-    """Whether the JSON object that begins here is a row of segments."""
+def _has_segments(start: bytes) -> bool | None:
+    """Whether the JSON object that begins here is a row of segments; None if it is no row of a COCO file."""
     try:
         row, _ = json.JSONDecoder().raw_decode(start.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         # Longer than what was looked at: rows of objects have a category before so many numbers.
         return b'"segments_info"' in start and b'"bbox"' in start
-    return isinstance(row, dict) and "segments_info" in row and "category_id" not in row
+    if "image_id" not in row:
+        return None  # what travels with an image has this key too
+    return "segments_info" in row and "category_id" not in row
 
 
 def files(source: Path) -> list[Path]:

@@ -43,7 +43,7 @@ def wanted(labels: LabelSet, options: WriteOptions) -> bool:
 
 
 class Encoded(msgspec.Struct):
-    """One item: its image row, its row of segments, its PNG and the name wanted for it (None: there is none)."""
+    """One item: its image row, its row of segments and its PNG (None: no picture), and the name wanted."""
 
     subset: str | None
     item: dict[str, Any]
@@ -209,7 +209,8 @@ class Encoder(msgspec.Struct, frozen=True):
             return {"annotation": msgspec.to_builtins(annotation)}
         shapes = tuple(shape for shape in annotation.shapes if shape is not mask)
         derived = tuple(kind for kind in annotation.derived if kind != "mask")
-        return {"annotation": msgspec.to_builtins(msgspec.structs.replace(annotation, shapes=shapes, derived=derived)),
+        rest = msgspec.structs.replace(annotation, shapes=shapes, derived=derived)
+        return {"annotation": msgspec.to_builtins(rest),
                 "masked": True}  # fmt: skip
 
     def _category(self, annotation: Annotation, item: Item) -> Any:
@@ -300,7 +301,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     def opened(subset: str | None) -> _File:
         if subset not in files:
             if single and files:
-                text = f"the data set has several subsets ({subset!r} and {next(iter(files))!r}), one file holds one"
+                text = f"several subsets ({subset!r} and {next(iter(files))!r}), and one file holds one"
                 raise UnrepresentableError(text, Where(file=str(target.final)), "give a folder as the target")
             name = f"panoptic_{subset}.json" if subset else "panoptic.json"
             path = (
@@ -329,8 +330,9 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
 def _own_name(entries: list[dict[str, Any]], otherwise: str) -> str:
     """What the source's file was called, if it was one of this kind."""
     for entry in entries:
-        if entry.get("kind") == "panoptic" and filenames.safe_path(str(entry.get("name"))) == entry.get("name"):
-            return str(entry["name"])
+        name = str(entry.get("name"))
+        if entry.get("kind") == "panoptic" and filenames.safe_path(name) == name:
+            return name
     return otherwise
 
 

@@ -18,6 +18,7 @@ __all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "sniff", "write"]
 _HOLDS = frozenset(
     {
         Feature.MASK,
+        Feature.BOX,
         Feature.UNLABELLED,
         Feature.ID,
         Feature.ITEM_ID,

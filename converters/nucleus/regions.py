@@ -186,6 +186,10 @@ class Regions:
             self._report.add(Code.MASK_OVERFLOW, PIXELS_NOT_DRAWN, format=FORMAT, count=left[ordinal])
         return False
 
+    def _fits(self, mask: Mask) -> bool:
+        item = self._item
+        return (item.height or mask.height, item.width or mask.width) == (mask.height, mask.width)
+
     def _overflow(self, predicted: bool) -> dict[int, int]:
         """What the policy makes of more masks than indices: the masks left out, with their pixels."""
         from nucleus_convert.converters import masks
@@ -199,7 +203,7 @@ class Regions:
         for i in mine:
             annotation = self.wanted(i)
             mask: Mask | None = annotation.shape(Mask)
-            if mask is None:
+            if mask is None or not self._fits(mask):
                 continue
             label = self.shared(annotation, predicted=predicted)
             if label is not None:

@@ -148,6 +148,7 @@ def test_park_comes_back_with_everything(tmp_path: Path) -> None:
     source = PARK / "annotations" / "instances.json"
     report = rle_to_png(source, tmp_path / "png")
     assert report.count(Code.REPLACED) == 26  # polygons are drawn
+    assert report.count(Code.DROPPED) == 0  # and that is said once
     entries = {entry["id"]: entry for entry in lines(tmp_path / "png" / "manifest.jsonl")}
     given = json.loads(source.read_text(encoding="utf-8"))
     for row in given["annotations"]:
@@ -546,3 +547,20 @@ def test_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert "--workers" in text
     assert ("--layout" in text) == (name == "rle2png")
     assert ("--classes" in text) == (name == "png2rle")
+
+
+def test_the_documented_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "masks.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("convert ")]
+    assert len(commands) == 8
+    for command_ in commands:
+        assert run(command_) == 0, command_
+    given = json.loads((PARK / "annotations" / "instances.json").read_text(encoding="utf-8"))
+    assert [row["id"] for row in json.loads(Path("back.json").read_text())["annotations"]] == [
+        row["id"] for row in given["annotations"]
+    ]
+    again = json.loads(Path("again.json").read_text())
+    assert {row["name"] for row in again["categories"]} >= {"person", "car"}
+    assert {row["file_name"] for row in again["images"]} < {row["file_name"] for row in given["images"]}
