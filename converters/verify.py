@@ -329,6 +329,8 @@ def _fields(
         if feature not in here:
             continue
         meant, read = getattr(expected, name), getattr(actual, name)
+        if name == "predicted":  # a confidence says so too
+            meant, read = expected.is_prediction, actual.is_prediction  # type: ignore[union-attr]
         if meant is read:
             continue
         same = (

@@ -167,6 +167,8 @@ def restore_annotation(value: Any, fields: dict[str, Any], shapes: list[Shape], 
         if type(shape) is Keypoints:
             shapes[i] = msgspec.structs.replace(shape, **_said(kept, ("names", "skeleton")))
     shapes.extend(kept.shapes)
+    if kept.id is not _UNSET:  # the row's own number, for the next time it is written
+        fields["extras"]["coco"]["id"] = fields["id"]
     fields.update(_said(kept, ("label", "id", "predicted", *ANNOTATION_FIELDS)))
     if kept.extras:
         fields["extras"] = {**fields["extras"], **kept.extras}
@@ -186,8 +188,8 @@ def restore_item(value: Any, item: Item, where: Where) -> tuple[Item, tuple[Anno
     """The item with what its row's reserved key carries, and the annotations that travelled with it."""
     kept = _opened(value, KeptItem, where)
     changes = _said(kept, ("id", "kind", "path", *ITEM_FIELDS))
-    if kept.extras:
-        changes["extras"] = {**item.extras, **kept.extras}
+    numbered = {} if kept.id is _UNSET else {"coco": {**item.extras.get("coco", {}), "id": item.id}}
+    changes["extras"] = {**item.extras, **numbered, **kept.extras}
     return msgspec.structs.replace(item, **changes), kept.annotations
 
 

@@ -32,7 +32,7 @@ from nucleus_convert.converters.report import Fate, Outcome, Report
 from nucleus_convert.formats import coco as wire
 
 _NATIVE: tuple[type[Any], ...] = (Box, Polygon, Mask, Keypoints, Caption)
-_OURS = NOTES | {"area", "segmentation", "bbox", "num_keypoints", "iscrowd"}
+_OURS = NOTES | {"id", "area", "segmentation", "bbox", "num_keypoints", "iscrowd"}
 
 
 class RowDumper:
@@ -60,7 +60,11 @@ class RowDumper:
         row: dict[str, Any] = {}
         kept: dict[str, Any] = {}
         identity = annotation.id
-        if identity is not None and "segment" in extras:
+        if identity is not None and "id" in extras:
+            if extras["id"] is not None:
+                row["id"] = extras["id"]
+            kept["id"] = identity
+        elif identity is not None and "segment" in extras:
             kept["id"] = identity  # of a panoptic segment: unique in its image only
         elif type(identity) is int or (identity is not None and self.keep_ids):
             row["id"] = identity

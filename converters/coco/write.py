@@ -53,7 +53,7 @@ class Encoded(msgspec.Struct):
     bare: bool
     rows: list[bytes]
     orders: list[int]
-    ids: list[int | None]
+    ids: list[int | str | None]
     results: list[bytes]
     result_orders: list[int]
 
@@ -76,7 +76,7 @@ class Encoder:
         dump, native = self.dumper.dump, self.dumper.native
         rows: list[bytes] = []
         orders: list[int] = []
-        ids: list[int | None] = []
+        ids: list[int | str | None] = []
         results: list[bytes] = []
         result_orders: list[int] = []
         with_item: list[Annotation] = []
@@ -100,8 +100,7 @@ class Encoder:
             else:
                 rows.append(wire.ENCODE(row))
                 orders.append(order)
-                identity = row.get("id")
-                ids.append(identity if type(identity) is int else None if identity is None else -1)
+                ids.append(row.get("id"))
         report.ledger.item("written")
         image, verbatim, bare = self._image(item, with_item, report)
         return Encoded(item.subset, image, verbatim, bare, rows, orders, ids, results, result_orders)
@@ -110,8 +109,9 @@ class Encoder:
         self, item: Item, with_item: list[Annotation], report: Report
     ) -> tuple[dict[str, Any], bool, bool]:
         extras: Mapping[str, Any] = item.extras.get("coco", {})
-        verbatim = self.ours or type(item.id) is int
-        row: dict[str, Any] = {"id": item.id}
+        number = extras.get("id", item.id)
+        verbatim = "id" in extras or self.ours or type(item.id) is int
+        row: dict[str, Any] = {"id": number}
         if not extras.get("path_from_url") and (item.path is not None or "file_name" not in extras):
             row["file_name"] = item.path if item.path is not None else str(item.id)
         for name in ("width", "height"):
@@ -123,7 +123,7 @@ class Encoder:
             report.add(
                 Code.RENUMBERED, "image id", format="coco", where=Where(item=str(item.path or item.id))
             )
-        kept = carried_item(item, with_item, named=verbatim)
+        kept = carried_item(item, with_item, named=verbatim and number == item.id)
         if "file_name" in extras:
             kept.pop("path", None)
         bare = verbatim and kept == {"path": None} and row.keys() == {"id", "file_name"}
@@ -212,11 +212,15 @@ class _File:
         encoded.item["id"] = number
         self.bare = self.bare and encoded.bare
         self.images.add(wire.ENCODE(encoded.item), _LAST, -1)
-        head = b'{"image_id":%b' % wire.ENCODE(number)
+        image = b'"image_id":%b' % wire.ENCODE(number)
         for row, order, identity in zip(encoded.rows, encoded.orders, encoded.ids, strict=True):
-            self.rows.add(_joined(head, row), order, identity)
+            # The id comes first; where it has yet to be given, the spool puts it there.
+            head = b"{" if identity is None else b'{"id":%b,' % wire.ENCODE(identity)
+            rest = row[1:] if identity is None else b"}" if len(row) == len(head) else row[len(head) :]
+            known = None if identity is None else identity if type(identity) is int else -1
+            self.rows.add(_joined(head + image, rest), order, known)
         for row, order in zip(encoded.results, encoded.result_orders, strict=True):
-            self.results.add(_joined(head, row), order, -1)
+            self.results.add(_joined(b"{" + image, row[1:]), order, -1)
 
     def _number(self, encoded: Encoded, report: Report) -> int | str:
         """The image's id: its own, or the next free number."""
@@ -229,7 +233,7 @@ class _File:
                 Code.RENUMBERED, "image id that stood twice", format="coco",
                 where=Where(item=str(encoded.item.get("file_name", identity))),
             )  # fmt: skip
-            encoded.item[RESERVED] = {**sealed({}), **encoded.item.get(RESERVED, {}), "id": identity}
+            encoded.item[RESERVED] = {**sealed({"id": identity}), **encoded.item.get(RESERVED, {})}
         while self.next in self.used:
             self.next += 1
         self.used.add(self.next)
@@ -241,8 +245,8 @@ class _File:
             spool.close()
 
 
-def _joined(head: bytes, row: bytes) -> bytes:
-    return head + b"," + row[1:] if len(row) > 2 else head + b"}"
+def _joined(head: bytes, rest: bytes) -> bytes:
+    return head + b"," + rest if len(rest) > 1 else head + rest
 
 
 def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Report) -> list[Path]:

@@ -40,18 +40,18 @@ class WriteOptions(BaseModel, extra="forbid"):
     )
     segmentation: Segmentation = Field(
         "auto",
-        description="Regions as polygons, or as pixels of each image's one PNG: an index for each object (instance), "
-        "for each label (semantic), or for each object and each label of stuff (panoptic). auto: as the source has "
-        "them, polygons as polygons and masks as instances.",
+        description="regions as polygons, or as pixels of each image's one PNG: an index for each object"
+        " (instance), each label (semantic), or each object and each label of stuff (panoptic); auto: as the"
+        " source has them, masks as instances",
     )
-    overlap: Overlap = Field("later", description="The mask on top where masks overlap in the PNG.")
+    overlap: Overlap = Field("later", description="the mask on top where masks overlap in the PNG")
     overflow: Overflow = Field(
         "largest",
-        description="More than 255 masks in an image: fail, an index for each label instead, or the largest ones "
-        "(the others travel along).",
+        description="more than 255 masks in an image: fail, an index for each label instead, or the largest"
+        " only (the others travel along)",
     )
     simplify: float = Field(
-        0, ge=0, description="Pixels by which corners may be left out of polygons made of masks; IoU is reported."
+        0, ge=0, description="pixels by which corners of polygons made of masks may be left out"
     )
     reference_id: ReferenceId = Field(
         "path",

@@ -1,4 +1,4 @@
-"""What is drawn of an object's region: its polygon, its pixels in the image's one picture, or its class's pixels."""
+"""What is drawn of an object's region: its polygon, its pixels in the image's one PNG, or its label's."""
 
 from __future__ import annotations
 
@@ -22,19 +22,26 @@ class Choices(Protocol):
     """The options that regions depend on."""
 
     @property
-    def segmentation(self) -> Segmentation: ...
+    def segmentation(self) -> Segmentation:
+        """What regions become."""
+
     @property
-    def overlap(self) -> Overlap: ...
+    def overlap(self) -> Overlap:
+        """The mask on top."""
+
     @property
-    def overflow(self) -> Overflow: ...
+    def overflow(self) -> Overflow:
+        """What to do with more masks than indices."""
+
     @property
-    def simplify(self) -> float: ...
+    def simplify(self) -> float:
+        """Pixels by which corners may be left out."""
 
 
 def as_wanted(
     annotation: Annotation, item: Item, how: Segmentation, tolerance: float, where: Where, report: Report
 ) -> Annotation:
-    """The annotation with a stand-in for its region where another kind is wanted: see ``Annotation.derived``.
+    """The annotation with a stand-in for its region where another kind is wanted (``derived``).
 
     Args:
         annotation: the object.
@@ -63,7 +70,7 @@ def _with(annotation: Annotation, shape: Mask | Polygon) -> Annotation:
 
 
 def _traced(mask: Mask, tolerance: float, where: Where, report: Report) -> Polygon | None:
-    """The mask's outlines along the edges of its pixels, each with its holes in one ring; None if it is empty."""
+    """Outlines along the edges of the pixels, each with its holes in one ring; None if none is set."""
     from nucleus_convert.converters import contours, masks
 
     runs = masks.read_counts(mask.counts, mask.height, mask.width, where=where)

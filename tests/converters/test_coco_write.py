@@ -543,7 +543,7 @@ def test_one_row_a_line(tmp_path: Path) -> None:
     text = (tmp_path / "out.json").read_text()
     assert json.loads(text) == value
     assert text.splitlines()[-1] == "}"
-    assert sum(line.startswith('{"image_id"') for line in text.splitlines()) == 2
+    assert sum(line.startswith('{"id"') for line in text.splitlines()) == 2
 
 
 def test_the_order_of_rows_comes_back(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from nucleus_convert.converters.model import (
     KINDS,
     Annotation,
     Box,
-    Camera,
     Caption,
     Cuboid,
     Cuboid2D,
@@ -29,20 +28,16 @@ from nucleus_convert.converters.model import (
     Points,
     Polygon,
     Record,
-    Scene,
-    SceneRef,
     Shape,
     Tag,
-    Taxonomy,
 )
 from nucleus_convert.converters.protocol import SHAPE_FEATURES, Feature, Spec
 from nucleus_convert.converters.report import Report
 
+from ..support import BOX, HOLE, ITEM, ONE, SQUARE, labelset, said, whats
+from ..support import annotation_with as _annotation
+
 ALL = frozenset(Feature)
-SQUARE = (1, 1, 5, 1, 5, 5, 1, 5)
-HOLE = (2, 2, 4, 2, 4, 4, 2, 4)
-ITEM = Item(id="i", path="i.jpg", width=10, height=8)
-LABELS = (Label(name="cat"),)
 
 
 def spec(holds: Iterable[Feature] = (), carries: Iterable[Feature] = ()) -> Spec:
@@ -52,10 +47,6 @@ def spec(holds: Iterable[Feature] = (), carries: Iterable[Feature] = ()) -> Spec
 def but(*features: Feature, carries: Iterable[Feature] = ()) -> Spec:
     """Holds everything but these."""
     return spec(ALL - set(features), carries)
-
-
-def labelset(*annotations: Annotation, item: Item = ITEM, header: Header | None = None) -> LabelSet:
-    return from_records(header or Header(labels=LABELS), [Record(item, annotations)])
 
 
 def fitted(labels: LabelSet, target: Spec, report: Report | None = None) -> list[Record]:
@@ -73,89 +64,6 @@ def fitted(labels: LabelSet, target: Spec, report: Report | None = None) -> list
     return records
 
 
-def said(report: Report) -> dict[tuple[str, str], int]:
-    return {(str(finding.code), finding.what): finding.count for finding in report.sorted()}
-
-
-# ---------------------------------------------------------------------- what each feature looks like in a data set
-
-_BOX = Box(1, 2, 3, 4)
-
-
-def _annotation(*shapes: Shape, **fields: Any) -> LabelSet:
-    return labelset(Annotation(label="cat", shapes=shapes or (_BOX,), **fields))
-
-
-def _item(**fields: Any) -> LabelSet:
-    return labelset(Annotation(label="cat", shapes=(_BOX,)), item=msgspec.structs.replace(ITEM, **fields))
-
-
-def _header(**fields: Any) -> LabelSet:
-    return labelset(Annotation(label="cat", shapes=(_BOX,)), header=Header(labels=LABELS, **fields))
-
-
-def _label(**fields: Any) -> LabelSet:
-    header = Header(labels=(Label(name="cat", **fields),))
-    return labelset(Annotation(label="cat", shapes=(_BOX,)), header=header)
-
-
-BARE = Item(id="i")
-ONE: dict[Feature, LabelSet] = {
-    Feature.BOX: _annotation(_BOX),
-    Feature.ROTATION: _annotation(Box(1, 2, 3, 4, 30)),
-    Feature.POLYGON: _annotation(Polygon(((SQUARE,),))),
-    Feature.PARTS: _annotation(Polygon(((SQUARE,), ((6, 6, 8, 6, 8, 7),)))),
-    Feature.HOLES: _annotation(Polygon(((SQUARE, HOLE),))),
-    Feature.LINE: _annotation(Line((1, 2, 3, 4))),
-    Feature.POINTS: _annotation(Points((1, 2, 3, 4))),
-    Feature.KEYPOINTS: _annotation(Keypoints((1, 2, 2, 3, 4, 1))),
-    Feature.ELLIPSE: _annotation(Ellipse(5, 4, 3, 2)),
-    Feature.MASK: _annotation(Mask(masks.encode_counts([9, 3, 5, 3, 60]), 8, 10)),
-    Feature.CUBOID: _annotation(Cuboid(1, 2, 3, 4, 5, 6, 0.5)),
-    Feature.CUBOID2D: _annotation(Cuboid2D(tuple(range(16)))),
-    Feature.TAG: _annotation(Tag("weather")),
-    Feature.CAPTION: _annotation(Caption("text")),
-    Feature.UNLABELLED: labelset(Annotation(shapes=(_BOX,))),
-    Feature.ID: _annotation(id="a"),
-    Feature.PREDICTED: _annotation(predicted=True),
-    Feature.CONFIDENCE: _annotation(confidence=0, predicted=True),
-    Feature.CLASS_PDF: _annotation(class_pdf={"cat": 1.0}, predicted=True),
-    Feature.TRACK: _annotation(track=0),
-    Feature.GROUP: _annotation(group=0),
-    Feature.OCCLUDED: _annotation(occluded=0.5),
-    Feature.TRUNCATED: _annotation(truncated=True),
-    Feature.DIFFICULT: _annotation(difficult=True),
-    Feature.CROWD: _annotation(crowd=True),
-    Feature.Z_ORDER: _annotation(z_order=0),
-    Feature.EMBEDDING: _annotation(embedding=(0.5, 1)),
-    Feature.ATTRIBUTES: _annotation(attributes={"a": 1}),
-    Feature.EXTRAS: _annotation(extras={"toy": {"x": 1}, "other": {"y": 2}}),
-    Feature.ITEM_ID: labelset(Annotation(label="cat", shapes=(_BOX,)), item=BARE),
-    Feature.EMPTY_ITEM: labelset(),
-    Feature.POINTCLOUD: _item(kind="pointcloud"),
-    Feature.PATH: labelset(Annotation(label="cat", shapes=(_BOX,)), item=Item(id="i", path="i.jpg")),
-    Feature.SIZE: labelset(Annotation(label="cat", shapes=(_BOX,)), item=Item(id="i", width=5, height=5)),
-    Feature.SUBSET: _item(subset="train"),
-    Feature.SCENE: labelset(
-        Annotation(label="cat", shapes=(_BOX,)),
-        item=msgspec.structs.replace(ITEM, scene=SceneRef(id="s", frame=0)),
-        header=Header(labels=LABELS, scenes=(Scene(id="s"),)),
-    ),
-    Feature.CAMERA: _item(camera=Camera(position=(0, 0, 0), heading=(1, 0, 0, 0), fx=1, fy=1, cx=0, cy=0)),
-    Feature.ITEM_ATTRIBUTES: _item(attributes={"a": 1}),
-    Feature.ITEM_EXTRAS: _item(extras={"toy": {"x": 1}, "other": {"y": 2}}),
-    Feature.LABEL_ID: _label(id=3),
-    Feature.LABEL_PARENT: _label(parent="animal"),
-    Feature.LABEL_COLOR: _label(color="#ff0000"),
-    Feature.LABEL_KEYPOINTS: _label(keypoints=("a", "b"), skeleton=((0, 1),)),
-    Feature.LABEL_ATTRIBUTES: _label(attributes={"a": {"type": "number"}}),
-    Feature.LABEL_EXTRAS: _label(extras={"toy": {"x": 1}, "other": {"y": 2}}),
-    Feature.UNUSED_LABEL: labelset(
-        Annotation(label="cat", shapes=(_BOX,)), header=Header(labels=(*LABELS, Label(name="dog")))
-    ),
-    Feature.TAXONOMIES: _header(taxonomies=(Taxonomy("t", ("a",)),)),
-    Feature.HEADER_EXTRAS: _header(extras={"toy": {"x": 1}, "other": {"y": 2}}),
-}
 BY_THE_WRITER = {Feature.UNUSED_LABEL}
 """Only who has seen all records knows whether a label is used: the writers report these."""
 
@@ -177,16 +85,6 @@ def test_what_is_held_passes_untouched(feature: Feature) -> None:
 def drawn(annotation: Annotation) -> Annotation:
     """An annotation whose shapes are all its own."""
     return msgspec.structs.replace(annotation, derived=())
-
-
-def whats(feature: Feature) -> set[str]:
-    """The words in which a feature is reported."""
-    return {
-        Feature.EXTRAS: {"fields of its source format"},
-        Feature.ITEM_EXTRAS: {"fields of the item's source format"},
-        Feature.LABEL_EXTRAS: {"label fields of the source format"},
-        Feature.HEADER_EXTRAS: {"data set fields of the source format"},
-    }.get(feature, {str(feature)})
 
 
 @pytest.mark.parametrize("feature", sorted(ALL - BY_THE_WRITER))
@@ -239,7 +137,7 @@ def test_what_is_neither_is_given_up_and_reported(feature: Feature) -> None:
 
 def test_a_record_is_the_same_object_if_nothing_is_changed() -> None:
     annotations = tuple(
-        Annotation(label="cat", shapes=(_BOX,), id=i, track=i, attributes={"a": [i]}) for i in range(5)
+        Annotation(label="cat", shapes=(BOX,), id=i, track=i, attributes={"a": [i]}) for i in range(5)
     )
     labels = labelset(*annotations)
     for target in (
@@ -253,7 +151,7 @@ def test_a_record_is_the_same_object_if_nothing_is_changed() -> None:
 
 
 def test_only_the_annotations_that_need_it_are_changed() -> None:
-    plain = [Annotation(label="cat", shapes=(_BOX,), id=i) for i in range(3)]
+    plain = [Annotation(label="cat", shapes=(BOX,), id=i) for i in range(3)]
     odd = Annotation(label="cat", shapes=(Ellipse(5, 4, 3, 2),), id=9)
     [after] = fitted(labelset(plain[0], odd, plain[1], plain[2]), but(Feature.ELLIPSE))
     assert [after.annotations[i] is plain[j] for i, j in ((0, 0), (2, 1), (3, 2))] == [True] * 3
@@ -262,7 +160,7 @@ def test_only_the_annotations_that_need_it_are_changed() -> None:
 
 def test_counts_and_places_of_what_is_carried() -> None:
     rows = [
-        Annotation(label="cat", shapes=(_BOX,), id=i, track=i // 3, attributes={"a": i} if i % 2 else {})
+        Annotation(label="cat", shapes=(BOX,), id=i, track=i // 3, attributes={"a": i} if i % 2 else {})
         for i in range(20)
     ]
     report = Report()
@@ -277,7 +175,7 @@ def test_counts_and_places_of_what_is_carried() -> None:
 def test_values_that_python_takes_for_equal_are_not_confused(first: Any, second: Any) -> None:
     """A flag that is not raised is nothing lost; a grade of it is. What came before does not matter."""
     rows = [
-        Annotation(label="cat", shapes=(_BOX,), occluded=value, z_order=order)
+        Annotation(label="cat", shapes=(BOX,), occluded=value, z_order=order)
         for value, order in ((first, 0), (second, 1))
     ]
     report = Report()
@@ -287,7 +185,7 @@ def test_values_that_python_takes_for_equal_are_not_confused(first: Any, second:
 
 
 def test_more_kinds_of_annotations_than_plans() -> None:
-    rows = [Annotation(label="cat", shapes=(_BOX,), track=i) for i in range(2500)]
+    rows = [Annotation(label="cat", shapes=(BOX,), track=i) for i in range(2500)]
     report = Report()
     fitted(labelset(*rows), but(Feature.TRACK), report)
     assert said(report) == {("dropped", "track"): 2500}
@@ -297,7 +195,7 @@ def test_own_extras_are_no_loss_and_stay() -> None:
     target = but(Feature.EXTRAS, Feature.ITEM_EXTRAS, Feature.LABEL_EXTRAS, Feature.HEADER_EXTRAS)
     own = {"toy": {"x": 1}}
     labels = labelset(
-        Annotation(label="cat", shapes=(_BOX,), extras=own),
+        Annotation(label="cat", shapes=(BOX,), extras=own),
         item=msgspec.structs.replace(ITEM, extras=own),
         header=Header(labels=(Label(name="cat", extras=own),), extras=own),
     )
@@ -470,7 +368,7 @@ def test_an_extent_is_a_box(shape: Shape, box: Box, worst: float | None) -> None
 
 
 def test_a_box_is_a_polygon_where_boxes_are_unknown() -> None:
-    shape, measure, _ = approximated(_BOX, but(Feature.BOX, Feature.ROTATION))
+    shape, measure, _ = approximated(BOX, but(Feature.BOX, Feature.ROTATION))
     assert shape == Polygon((((1, 2, 4, 2, 4, 6, 1, 6),),))
     assert measure is None
 
@@ -493,14 +391,14 @@ def test_what_nothing_comes_near_is_dropped(shape: Shape) -> None:
 
 def test_a_shape_beside_one_that_is_held_is_not_approximated() -> None:
     report = Report()
-    [record] = fitted(_annotation(_BOX, Line((1, 2, 3, 4))), but(Feature.LINE), report)
-    assert record.annotations[0].shapes == (_BOX,)
+    [record] = fitted(_annotation(BOX, Line((1, 2, 3, 4))), but(Feature.LINE), report)
+    assert record.annotations[0].shapes == (BOX,)
     assert said(report) == {("dropped", "line"): 1}
 
 
 def test_a_region_is_shown_beside_a_box_but_not_beside_a_region() -> None:
     report = Report()
-    [record] = fitted(_annotation(_BOX, Ellipse(5, 4, 3, 2)), but(Feature.ELLIPSE), report)
+    [record] = fitted(_annotation(BOX, Ellipse(5, 4, 3, 2)), but(Feature.ELLIPSE), report)
     kinds = [type(shape) for shape in record.annotations[0].shapes]
     assert kinds == [Box, Polygon]
     assert record.annotations[0].derived == ("polygon",)
@@ -508,8 +406,8 @@ def test_a_region_is_shown_beside_a_box_but_not_beside_a_region() -> None:
     [record] = fitted(_annotation(mask, Ellipse(5, 4, 3, 2)), but(Feature.ELLIPSE))
     assert record.annotations[0].shapes == (mask,)
     # Boxes only: the box is there, and an envelope of the region would be a second one.
-    [record] = fitted(_annotation(_BOX, Ellipse(5, 4, 3, 2)), BOXES)
-    assert record.annotations[0].shapes == (_BOX,)
+    [record] = fitted(_annotation(BOX, Ellipse(5, 4, 3, 2)), BOXES)
+    assert record.annotations[0].shapes == (BOX,)
 
 
 def test_an_original_that_is_carried_comes_before_what_stands_in() -> None:
@@ -534,7 +432,7 @@ def test_the_worst_measure_is_kept() -> None:
 
 
 def test_an_object_without_shapes_needs_a_place() -> None:
-    labels = labelset(Annotation(label="cat", id=1), Annotation(label="cat", shapes=(_BOX,)))
+    labels = labelset(Annotation(label="cat", id=1), Annotation(label="cat", shapes=(BOX,)))
     report = Report()
     [record] = fitted(labels, but(Feature.EXTRAS), report)
     assert len(record.annotations) == 1

@@ -132,7 +132,7 @@ def test_a_file_returns_identical(tmp_path: Path, workers: int) -> None:
 
 
 def test_masks_are_the_pixels(tmp_path: Path) -> None:
-    source, data = make(tmp_path / "in")
+    source, _ = make(tmp_path / "in")
     for record in read(source).records(Report()):
         ids = picture(record.item.id)
         assert {annotation.id for annotation in record.annotations} == set(np.unique(ids)) - {0}
@@ -215,7 +215,7 @@ def test_instances_to_panoptic_and_back(tmp_path: Path) -> None:
 
 
 def test_panoptic_to_instances_has_ids_of_its_own(tmp_path: Path) -> None:
-    source, data = make(tmp_path / "in")
+    source, _ = make(tmp_path / "in")
     again(source, tmp_path / "i.json", kind="instances")
     rows = loaded(tmp_path / "i.json")["annotations"]
     assert sorted(row["id"] for row in rows) == list(range(1, len(rows) + 1))
