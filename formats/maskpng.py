@@ -1,7 +1,7 @@
 """What a folder of PNG masks says beside the pictures: its manifest, its items and its labels.
 
 ``manifest.jsonl`` has a line for each mask: the picture it is in, its image, id, label, and its index there
-(none where the picture is of one mask alone). ``items.jsonl`` has a line for each image, ``labels.json``
+(none where the picture is of one mask alone). ``images.jsonl`` has a line for each image, ``labels.json``
 the labels.
 """
 
@@ -16,14 +16,14 @@ from nucleus_convert.converters.errors import MalformedFileError, ReadError, Sch
 from nucleus_convert.formats.jsonstream import scan_lines
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
-MANIFEST, ITEMS, LABELS, FOLDER = "manifest.jsonl", "items.jsonl", "labels.json", "masks"
+MANIFEST, ITEMS, LABELS, FOLDER = "manifest.jsonl", "images.jsonl", "labels.json", "masks"
 CLASSES = "classes.json"
 
 
 class Entry(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
     """A line of the manifest.
 
-    ``item`` is the 0-based line of its image in ``items.jsonl``. Where the picture does not show the mask
+    ``item`` is the 0-based line of its image in ``images.jsonl``. Where the picture does not show the mask
     whole, ``mask`` has its COCO counts, which hold as long as the picture has the checksum ``crc`` (CRC-32
     of the file). ``more`` is whatever else was said of the object.
     """
@@ -57,7 +57,7 @@ ENCODE = msgspec.json.Encoder().encode
 
 
 class Manifest(msgspec.Struct):
-    """Where the lines are, by item. Without ``items.jsonl``, ``items`` is None, ``names`` are the images."""
+    """Where the lines are, by item. Without ``images.jsonl``, ``items`` is None, ``names`` are the images."""
 
     root: Path
     entries: RowFile
