@@ -50,7 +50,12 @@ from .support import BOX, ITEM, LABELS, ONE, labelset, said, whats
 FORMATS = list(registry.FORMATS)
 formats = pytest.mark.parametrize("name", FORMATS)
 
-GIVEN_UP: dict[str, frozenset[Feature]] = {}
+_OUTLINES = frozenset({Feature.POLYGON, Feature.PARTS, Feature.HOLES, Feature.ELLIPSE, Feature.ROTATION})
+_ABOUT_THE_SET = frozenset(
+    {Feature.SCENE, Feature.TAXONOMIES, Feature.HEADER_EXTRAS, Feature.UNUSED_LABEL}
+    | {feature for feature in LABEL_FEATURES.values() if feature is not Feature.LABEL_ID}
+)
+GIVEN_UP: dict[str, frozenset[Feature]] = {"maskpng": _OUTLINES, "rle": _OUTLINES | _ABOUT_THE_SET}
 """Format -> what it deliberately neither holds nor carries."""
 
 
@@ -160,6 +165,9 @@ def annotations_not_back(
             yield f"{where} label: {annotation.label!r} came back as {found.label!r}"
         originals = annotation.shapes[: len(annotation.shapes) - len(annotation.derived)] or annotation.shapes
         drawn = found.shapes[: len(found.shapes) - len(found.derived)] or found.shapes
+        if Feature.POLYGON in GIVEN_UP.get(name, ()):  # there the pixels take the outline's place for good
+            stand_ins = annotation.shapes[len(annotation.shapes) - len(annotation.derived) :]
+            drawn = tuple(shape for shape in drawn if shape not in stand_ins or shape in originals)
         if set(originals) != set(drawn):
             yield f"{where} shapes: {originals!r} came back as {drawn!r}"
 
