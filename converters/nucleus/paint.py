@@ -121,10 +121,14 @@ class Picture:
         return lines
 
     def _paint(self, free: Callable[[str], str]) -> Any:
-        from nucleus_convert.converters import indexmap, png
+        from nucleus_convert.converters import indexmap, masks, png
 
         assert self._size is not None
-        painted = indexmap.paint([(i, layer.runs) for i, layer in enumerate(self._layers, 1)], *self._size)
+        if len(self._layers) == 1:
+            painted = indexmap.Painted(masks.to_array(self._layers[0].runs, *self._size), (0,))
+        else:
+            layers = [(i, layer.runs) for i, layer in enumerate(self._layers, 1)]
+            painted = indexmap.paint(layers, *self._size)
         segments: list[Any] = []
         for i, (layer, lost) in enumerate(zip(self._layers, painted.lost, strict=True), 1):
             if lost:
