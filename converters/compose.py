@@ -91,7 +91,10 @@ def compose(
     numbers: dict[Hashable, int] = dict(fixed.items()) if fixed is not None else _numbered(keys, kept)
     order = sorted(range(len(layers)), key=_rank(layers, overlap))
     drawn = [i for i in order if keys[i] in numbers and (fixed is not None or keys[i] in kept)]
-    painted = indexmap.paint([(numbers[keys[i]], layers[i].runs) for i in drawn], height, width)
+    if len(drawn) == 1 and numbers[keys[drawn[0]]] == 1:
+        painted = indexmap.Painted(masks.to_array(layers[drawn[0]].runs, height, width), (0,))
+    else:
+        painted = indexmap.paint([(numbers[keys[i]], layers[i].runs) for i in drawn], height, width)
     lost = [masks.area(layer.runs) for layer in layers]
     indices = [0] * len(layers)
     for i, count in zip(drawn, painted.lost, strict=True):

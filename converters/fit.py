@@ -1,12 +1,12 @@
-"""Makes records fit what the target can hold: the only place that gives something up, and it says so each time.
+"""Makes records fit what the target can hold: the only place that gives something up, and says so each time.
 
-``SPEC.holds`` is what the target has words for; ``SPEC.carries`` what travels along in a side channel and comes
-back; the rest is *dropped*. A shape the target has no word for is drawn as the nearest one it has, if the object has
-no other shape that can be drawn, or none that is a region: *approximated* where the original is carried, *replaced*
-where it is not.
+``SPEC.holds`` is what the target has words for; ``SPEC.carries`` what travels along in a side channel and
+comes back; the rest is *dropped*. A shape the target has no word for is drawn as the nearest one it has, if
+the object has no other shape that can be drawn, or none that is a region: *approximated* where the original
+is carried, *replaced* where it is not.
 
-What is to be done depends only on an annotation's outline (which kinds of shapes, which fields are set), so it is
-worked out once for each outline, and most annotations pass untouched.
+What is to be done depends only on an annotation's outline (which kinds of shapes, which fields are set), so
+it is worked out once for each outline, and most annotations pass untouched.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def drawable(shape: Shape, spec: Spec) -> bool:
 
 
 def fitted(labels: LabelSet, spec: Spec, report: Report) -> LabelSet:
-    """The label set as the target can hold it; what is given up goes into the report when records are read."""
+    """The label set as the target can hold it; what is given up is reported when records are read."""
     return labels.then(Fit(spec), _header(labels.header, spec, report))
 
 
@@ -197,7 +197,7 @@ class Fit:
             report.tally(Code.CARRIED, what, self.spec.name, item, annotation, count)
 
     def _planned(self, key: tuple[bool, bool, tuple[Any, ...]], annotation: Annotation) -> _Plan:
-        """The plan for annotations like this. Values repeat, so they are the key as they are, while they are few."""
+        """The plan for annotations like this. Values repeat, so they are the key as they are, while few."""
         look, foreign, said = key
         try:
             plan = self._plans.get(key)
@@ -409,8 +409,8 @@ Approximation: TypeAlias = tuple[Shape, tuple[str, float] | None]
 def approximate(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
     """The nearest shape that the format holds, or None where nothing comes near (a tag, a 3-D cuboid).
 
-    What has an outline becomes a polygon, or else a mask where the item's size is known, or else a polygon without
-    its holes and smaller parts; what has only an extent becomes its envelope box.
+    What has an outline becomes a polygon, or else a mask where the item's size is known, or else a polygon
+    without its holes and smaller parts; what has only an extent becomes its envelope box.
     """
     outline, measure = _outline(shape, spec)
     if outline is not None:

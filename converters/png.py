@@ -356,7 +356,7 @@ def _compress(pixels: npt.NDArray[np.uint8]) -> bytes:
     packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
     body = packer.compress(rows.data) + packer.flush(zlib.Z_SYNC_FLUSH)
     # Of n zeros, Adler-32's sum stays and its sum of sums grows n times by it.
-    check = zlib.adler32(rows.data, (above * stride % 65521) << 16 | 1)
+    check = deflate.adler32(rows.data, (above * stride % 65521) << 16 | 1)
     high, low = check >> 16, check & 0xFFFF
     check = (high + below * stride * low) % 65521 << 16 | low
     return b"".join(

@@ -1,7 +1,7 @@
 """What COCO's JSON files say: the rows, and loading and dumping them. Facts: cocodataset.org/#format-data.
 
-A row is decoded in one go where it is as COCO writes it; where it is not, :func:`annotation_fields` decodes it
-value by value, so that each odd value can be named.
+A row is decoded in one go where it is as COCO writes it; where it is not, :func:`annotation_fields` decodes
+it value by value, so that each odd value can be named.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RowId: TypeAlias = int | str | float | None
 
 
 class Rle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A mask: ``size`` is [height, width]; counts are runs down the columns, or those compressed to a string."""
+    """A mask: ``size`` is [height, width]; counts are runs down the columns, or the same compressed."""
 
     size: tuple[int, int]
     counts: str | list[int]
@@ -28,7 +28,7 @@ class AnnotationRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An annotation or result as COCO writes it. UNSET: the key is absent."""
 
     image_id: int | str
-    id: int | None | msgspec.UnsetType = msgspec.UNSET
+    id: int | msgspec.UnsetType | None = msgspec.UNSET
     category_id: int | msgspec.UnsetType = msgspec.UNSET
     bbox: tuple[Number, Number, Number, Number] | msgspec.UnsetType = msgspec.UNSET
     segmentation: list[tuple[Number, ...]] | Rle | msgspec.UnsetType = msgspec.UNSET
@@ -68,7 +68,7 @@ _TASK_NAME = re.compile(rf"^({'|'.join(_TASKS)})(?:_(.+))?$")
 
 
 def canonical_id(value: Any) -> int | str | None:
-    """An id as a key to join by: integral floats and numbers written as strings equal the int; None is no id."""
+    """An id as a key to join by: integral floats and numbers written as text equal the int; None is no id."""
     if type(value) is int:
         return value
     if type(value) is float:
@@ -84,7 +84,8 @@ def load(raw: bytes, where: Where) -> Any:
     """A value of a file that is known to be JSON.
 
     Raises:
-        SchemaError: it is JSON, but no value that can be held: a number out of range, too many brackets in brackets.
+        SchemaError: it is JSON, but no value that can be held: a number out of range, too many brackets in
+        brackets.
     """
     try:
         return DECODE(raw)
@@ -118,8 +119,8 @@ def is_number(value: Any) -> bool:
 def polygon_parts(value: Any) -> list[tuple[Number, ...]] | None:
     """The parts of a polygon in any of the forms found in the wild; None if it is none of them.
 
-    ``[[x, y, ...], ...]`` is COCO's; a flat ``[x, y, ...]`` and pairs ``[[x, y], ...]`` or ``[[[x, y], ...], ...]``
-    also occur. Parts of fewer than three points, or an odd count of numbers, are no polygon.
+    ``[[x, y, ...], ...]`` is COCO's; a flat ``[x, y, ...]`` and pairs ``[[x, y], ...]`` or ``[[[x, y], ...],
+    ...]`` also occur. Parts of fewer than three points, or an odd count of numbers, are no polygon.
     """
     if not isinstance(value, list) or not value:
         return None

@@ -1,8 +1,10 @@
 """Large JSON, block by block: where the elements of an array, or the lines of a file, begin and end.
 
-Nothing is held but one block. Boundaries are guessed cheaply (what looks like the seam between two objects) and
-*proved* by decoding the block as a JSON array: a wrong guess cannot decode, since its brackets or quotes are left
-open, and then the block is walked token by token. msgspec does the decoding, so proof and probe are one pass.
+Nothing is held but one block. Boundaries are guessed cheaply (what looks like the seam between two objects)
+and
+*proved* by decoding the block as a JSON array: a wrong guess cannot decode, since its brackets or quotes are
+left open, and then the block is walked token by token. msgspec does the decoding, so proof and probe are one
+pass.
 """
 
 from __future__ import annotations
@@ -36,9 +38,10 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 class Rows(msgspec.Struct, Generic[P]):
     """Consecutive elements of an array, or lines of a file.
 
-    ``data[starts[i]:ends[i]]`` is an element; ``base`` is the file offset of ``data``; ``first`` is the index of the
-    first element in its array (for lines: the number of the first line, from 1, and ``numbers`` the line of each).
-    ``probes[i]`` is the element decoded as the probe type, or the error where it does not fit that type.
+    ``data[starts[i]:ends[i]]`` is an element; ``base`` is the file offset of ``data``; ``first`` is the index
+    of the first element in its array (for lines: the number of the first line, from 1, and ``numbers`` the
+    line of each). ``probes[i]`` is the element decoded as the probe type, or the error where it does not fit
+    that type.
     """
 
     data: bytes
@@ -55,7 +58,7 @@ class Rows(msgspec.Struct, Generic[P]):
 
 
 class Member:
-    """One member of the root object, or the root array itself (``key`` is None). Read it before the next one."""
+    """One member of the root object, or the root array itself (``key`` None). Read it before the next one."""
 
     def __init__(self, document: JsonDocument, key: str | None, kind: Literal["array", "value"]) -> None:
         self.key = key
@@ -288,10 +291,10 @@ class JsonDocument:
             self._peek(f"{path}[{index}]")
 
     def _seams(self, opening: bytes, probe: msgspec.json.Decoder[list[P]], index: int) -> Rows[P] | None:
-        """As many whole elements as a block holds, by the seams between objects; None if that does not prove right.
+        """As many whole elements as a block holds, by the seams between objects; None if that proves wrong.
 
-        The last seam is looked for by the way the array's first element opens (brace and first key), which is how
-        exporters write every element, and which seldom opens a nested object too.
+        The last seam is looked for by the way the array's first element opens (brace and first key), which is
+        how exporters write every element, and which seldom opens a nested object too.
         """
         start = self._pos
         last = self._buffer.rfind(opening, start + 1, start + BLOCK)
@@ -318,7 +321,7 @@ class JsonDocument:
         return Rows(data=data, base=base, first=index, starts=starts, ends=ends, probes=probes)
 
     def _walked(self, path: str, probe: msgspec.json.Decoder[list[P]], index: int) -> Rows[P]:
-        """The elements of a block, token by token: slower, for any JSON, and it can say what is wrong where."""
+        """The elements of a block, token by token: slower, but for any JSON, and it can say what is wrong."""
         starts: list[int] = []
         ends: list[int] = []
         probes: list[P | Exception] = []
@@ -385,7 +388,7 @@ class JsonDocument:
     def _locate(
         self, error: msgspec.DecodeError | UnicodeDecodeError, start: int, path: str, shift: int = 0
     ) -> MalformedFileError:
-        """The error of a value that begins at ``start``, with the line that the error's byte position falls on."""
+        """The error of a value that begins at ``start``, with the line that its byte position falls on."""
         if isinstance(error, UnicodeDecodeError):
             position = start + error.start
         else:
@@ -405,13 +408,13 @@ def _reason(error: Exception) -> str:
 
 
 def _check_text(data: bytes) -> None:
-    """Raise UnicodeDecodeError unless ``data`` is UTF-8: msgspec looks only into the strings that it keeps."""
+    """Raise UnicodeDecodeError unless ``data`` is UTF-8: msgspec checks only the strings that it keeps."""
     if not data.isascii():
         data.decode()
 
 
 def _wants_objects(probe: msgspec.json.Decoder[list[P]]) -> bool:
-    """Whether what the probe decodes are objects: then each bound is a seam, and as many seams as bounds are they."""
+    """Whether the probe decodes objects: then each bound is a seam, and as many seams as bounds are they."""
     return all(isinstance(kind, type) and issubclass(kind, msgspec.Struct) for kind in get_args(probe.type))
 
 
@@ -539,8 +542,8 @@ def _lines(data: bytes, base: int, line: int, probe: msgspec.json.Decoder[P]) ->
             tidy = tidy and row[0] == 0x7B and row[-1] == 0x7D
         position += len(text) + 1
     probes: Sequence[P | Exception] = ()
-    # Decoding them together is quicker, but takes values that go over lines, and several in a line. Neither can be
-    # where every line begins and ends as an object does and there are as many values as lines.
+    # Decoding them together is quicker, but takes values that go over lines, and several in a line. Neither
+    # can be where every line begins and ends as an object does and there are as many values as lines.
     if tidy and starts:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             _check_text(data)

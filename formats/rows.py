@@ -1,11 +1,12 @@
 """Rows of a large file by byte offset: which belong to which group, and reading just those.
 
-An index holds three small numbers a row and nothing of the rows themselves, so a file of gigabytes is grouped in
-memory that grows with its count of rows.
+An index holds three small numbers a row and nothing of the rows themselves, so a file of gigabytes is grouped
+in memory that grows with its count of rows.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from array import array
 from collections.abc import Iterable
@@ -121,7 +122,7 @@ class RowIndex:
         return self
 
     def stretch(self, start: int, stop: int) -> list[list[tuple[int, int, int]]]:
-        """For each of the groups ``start`` to ``stop``: (position among all rows, offset, length) of its rows."""
+        """For each group from ``start`` to ``stop``: (place among all rows, offset, length) of its rows."""
         assert self._order is not None
         assert self._bounds is not None
         bounds = self._bounds[start : stop + 1].tolist()
@@ -132,7 +133,7 @@ class RowIndex:
         rows = list(
             zip(which.tolist(), self._offsets[which].tolist(), self._lengths[which].tolist(), strict=True)
         )
-        return [rows[a - first : b - first] for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [rows[a - first : b - first] for a, b in itertools.pairwise(bounds)]
 
     def rows(self, group: int) -> list[tuple[int, int, int]]:
         """(position among all rows, offset, length) of each row of a group."""

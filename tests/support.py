@@ -1,4 +1,4 @@
-"""Data sets that say one thing each: one for every feature, so that nothing the model can say goes untested."""
+"""Data sets that say one thing each: one for every feature, so that all that can be said is tested."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What every format in the registry promises; a new format gets these tests for nothing.
 
-Whatever the model can say is held, carried or given up by a format. What is held or carried comes back from what it
-wrote; what is given up, or shows otherwise, is in the report; the balance closes; nothing depends on chance.
+Whatever the model can say is held, carried or given up by a format. What is held or carried comes back from
+what it wrote; what is given up, or shows otherwise, is in the report; the balance closes; nothing depends on
+chance.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def not_back(name: str, before: LabelSet, after: LabelSet, report: Report) -> li
         elif Feature.UNUSED_LABEL in here:
             found.append(f"label {label.name} is gone")
     records = list(after)
-    meant = [record for record in fit.fitted(before, spec, Report()).records(Report())]
+    meant = list(fit.fitted(before, spec, Report()).records(Report()))
     if len(records) != len(meant):
         return [*found, f"{len(meant)} items came back as {len(records)}"]
     if Feature.ITEM_ID in here:
@@ -225,10 +226,24 @@ def test_the_spec_says_what_becomes_of_every_feature(name: str) -> None:
 # ---------------------------------------------------------------------- awkward data sets
 
 NAMES = [
-    "a weird Filename.asdf.jpg", "überall/日本.png", "-leading-dash.jpg", "trailing.dot.", "a/b/c.jpg", "a/B/c.jpg",
-    "no_suffix", ".hidden", "sp ace .jpg", "quote'\"s.jpg", "semi;colon&amp.jpg", "per%20cent.jpg", "hash#1?x=y.jpg",
-    "back\\slash.jpg", "tab\there.jpg", "con.jpg", "x" * 180 + ".jpg",
-]  # fmt: skip
+    "a weird Filename.asdf.jpg",
+    "überall/日本.png",
+    "-leading-dash.jpg",
+    "trailing.dot.",
+    "a/b/c.jpg",
+    "a/B/c.jpg",
+    "no_suffix",
+    ".hidden",
+    "sp ace .jpg",
+    "quote'\"s.jpg",
+    "semi;colon&amp.jpg",
+    "per%20cent.jpg",
+    "hash#1?x=y.jpg",
+    "back\\slash.jpg",
+    "tab\there.jpg",
+    "con.jpg",
+    "x" * 180 + ".jpg",
+]
 
 
 @formats
@@ -383,8 +398,9 @@ def test_keys_that_nobody_knows_come_back_or_are_an_error(tmp_path: Path, name: 
     try:
         again = write(name, read(name, target, report), tmp_path / "2", report)
     except ConvertError as error:
-        assert "zzz" in str(error)
-        return
+        if "zzz" not in str(error):
+            raise
+        return  # refused, and named
     lost = sum(number for (code, what), number in said(report).items() if "zzz" in what)
     assert found(again) + lost == count > 0
 

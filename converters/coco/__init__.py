@@ -1,9 +1,11 @@
-"""COCO JSON to the model and back. Facts: cocodataset.org/#format-data, and pycocotools, whose reading is the rule.
+"""COCO JSON to the model and back. Facts: cocodataset.org/#format-data, and pycocotools, the rule in doubt.
 
 A data set file is an object with ``images``, ``annotations`` and ``categories``; a results file is an array.
-Boxes are x, y, width, height from the outer corner of the top-left pixel, as in the model, so numbers pass through.
-Quirks: category ids have gaps and go by number, here labels go by name; RLE sizes are [height, width]; skeletons
-count from 1; ``segmentation`` and ``iscrowd`` are independent; keys that COCO does not know are kept and given back.
+Boxes are x, y, width, height from the outer corner of the top-left pixel, as in the model, so numbers pass
+through.
+Quirks: category ids have gaps and go by number, here labels go by name; RLE sizes are [height, width];
+skeletons count from 1; ``segmentation`` and ``iscrowd`` are independent; keys that COCO does not know are
+kept and given back.
 """
 
 from __future__ import annotations

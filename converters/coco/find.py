@@ -29,8 +29,9 @@ class Found(NamedTuple):
 def find(source: Path, report: Report) -> Found:
     """The JSON files of a source: itself, or those in a folder or its ``annotations``.
 
-    A file says its split in its name (``instances_val2017.json``), a file of another name is a split of its own
-    unless it is alone; Roboflow has a folder for each split. A single file that was named itself has no split.
+    A file says its split in its name (``instances_val2017.json``), a file of another name is a split of its
+    own unless it is alone; Roboflow has a folder for each split. A single file that was named itself has no
+    split.
 
     Raises:
         ReadError: there are none.

@@ -1,7 +1,8 @@
 """COCO files to records: an index of byte offsets first, then each image's rows when its turn comes.
 
-The first pass goes through each file once and keeps, for every annotation, where it is and which image it belongs
-to. The second reads the rows of one image after the other. Memory grows with the number of rows, not their size.
+The first pass goes through each file once and keeps, for every annotation, where it is and which image it
+belongs to. The second reads the rows of one image after the other. Memory grows with the number of rows, not
+their size.
 """
 
 from __future__ import annotations
@@ -172,6 +173,7 @@ class CocoSource:
         self.parts = parts
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
+        """Yield the records; images and annotations that are wrong go through ``report.reject``."""
         stop = len(self.images) if stop is None else min(stop, len(self.images))
         for first in range(start, stop, _STRETCH):
             last = min(first + _STRETCH, stop)
@@ -270,7 +272,7 @@ class _Reader:
     # ------------------------------------------------------------------ data sets
 
     def _split(self, split: str | None, files: list[Contents], source: Path) -> set[Path]:
-        """The files of one split: the same images, each file with its own annotations. Returns results read too."""
+        """The files of one split, all of the same images. Returns the results files that were read too."""
         table: Table = {}
         for contents in files:
             if contents.kept is not None and contents.kept.subset is not None:
@@ -331,7 +333,8 @@ class _Reader:
             name, other = row.get("file_name") if isinstance(row, dict) else None, self.images.name(number)
             if name != other:
                 raise SchemaError(
-                    f"image id {identity} is {name!r:.80} here and {other!r:.80} in {self.images.file_of(number)}",
+                    f"image id {identity} is {name!r:.80} here and {other!r:.80} in"
+                    f" {self.images.file_of(number)}",
                     contents.where(f"$.images[{images.rows[position]}]"),
                     "these are different data sets; convert them one at a time",
                 )
@@ -522,7 +525,8 @@ def _check_boxes(labels: LabelSet, source: Path) -> None:
             fractions += max(x, y, w, h) <= 1 and width > 2 and height > 2
     if total >= 3 and corners == total and outside * 2 > total:
         raise SchemaError(
-            f"the boxes look like [x1, y1, x2, y2]: {outside} of the first {total} would end outside their image",
+            f"the boxes look like [x1, y1, x2, y2]: {outside} of the first {total} would end outside their"
+            " image",
             Where(file=str(source), path="$.annotations[*].bbox"),
             "COCO boxes are [x, y, width, height]; mend the file, or give --bbox xywh if they are right",
         )

@@ -1,7 +1,7 @@
 """The one reserved key of COCO rows, under which travels what COCO has no key for; and taking it back.
 
-What may be under it is written down as structs, so that a value that was tampered with is an error and not a record
-with something strange in it.
+What may be under it is written down as structs, so that a value that was tampered with is an error and not a
+record with something strange in it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class KeptAnnotation(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an annotation row cannot say. ``derived`` are kinds in the row that stand in for ``shapes``."""
 
-    label: str | None | _Unset = _UNSET
+    label: str | _Unset | None = _UNSET
     id: Id | _Unset = _UNSET
     predicted: bool | _Unset = _UNSET
     class_pdf: Mapping[str, Number] | _Unset = _UNSET
@@ -72,7 +72,7 @@ class KeptItem(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: Id | _Unset = _UNSET
     kind: Literal["image", "pointcloud"] | _Unset = _UNSET
-    path: None | _Unset = _UNSET
+    path: _Unset | None = _UNSET
     scene: SceneRef | _Unset = _UNSET
     camera: Camera | _Unset = _UNSET
     attributes: Mapping[str, Any] | _Unset = _UNSET
@@ -83,7 +83,7 @@ class KeptItem(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class KeptLabel(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a category row cannot say."""
 
-    id: Id | None | _Unset = _UNSET
+    id: Id | _Unset | None = _UNSET
     color: str | _Unset = _UNSET
     attributes: Mapping[str, Any] | _Unset = _UNSET
     extras: Extras = EMPTY
@@ -92,8 +92,8 @@ class KeptLabel(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class KeptRoot(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the root object cannot say.
 
-    ``results`` is the file beside this one that holds the predictions; ``files`` are those that were joined in this
-    one, as the reader notes them.
+    ``results`` is the file beside this one that holds the predictions; ``files`` are those that were joined
+    in this one, as the reader notes them.
     """
 
     files: tuple[dict[str, Any], ...] = ()

@@ -1,7 +1,7 @@
 """One annotation of the model to one COCO row; the counterpart of ``rows``.
 
-A row is made without ``image_id`` (and without ``id`` where it has yet to be given one): the writer prepends them.
-What COCO has no key for goes under one reserved key, from where the reader takes it back.
+A row is made without ``image_id`` (and without ``id`` where it has yet to be given one): the writer prepends
+them. What COCO has no key for goes under one reserved key, from where the reader takes it back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OURS = NOTES | {"id", "area", "segmentation", "bbox", "num_keypoints", "iscrowd
 
 
 class RowDumper:
-    """Makes rows. ``categories`` gives each label its number; ``keep_ids``: text ids are COCO's own, and stay."""
+    """Makes rows. ``categories`` numbers the labels; ``keep_ids``: text ids are COCO's own, and stay."""
 
     def __init__(self, labels: Mapping[str, Label], categories: Mapping[str, Any], *, keep_ids: bool) -> None:
         self.labels = labels
@@ -55,7 +55,7 @@ class RowDumper:
     def dump(
         self, annotation: Annotation, item: Item, report: Report, *, result: bool
     ) -> tuple[dict[str, Any], Fate]:
-        """The row, and what became of the annotation's shapes. A ``result`` row gets nothing but what was said."""
+        """The row, and what became of the annotation's shapes. A ``result`` gets only what was said."""
         extras = annotation.extras.get("coco", {})
         row: dict[str, Any] = {}
         kept: dict[str, Any] = {}
@@ -296,7 +296,7 @@ def _unsaid(row: dict[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _says(verbatim: Any, polygon: Polygon) -> bool:
-    """Whether a source's odd segmentation still is what the polygon is (a step may have changed the polygon)."""
+    """Whether a source's odd segmentation is still that of the polygon, which a step may have changed."""
     if not isinstance(verbatim, list):
         return False
     parts = wire.polygon_parts(verbatim)

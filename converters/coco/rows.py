@@ -1,8 +1,9 @@
 """One COCO annotation row to one annotation of the model.
 
-:meth:`RowReader.read` takes the straight way where a row is as COCO writes it, and the careful way where it is
-not: there each odd value is understood, kept verbatim (``extras["coco"]``, from where the COCO writer gives it
-back), or refused with its JSON path.
+:meth:`RowReader.read` takes the straight way where a row is as COCO writes it, and the careful way where it
+is
+not: there each odd value is understood, kept verbatim (``extras["coco"]``, from where the COCO writer gives
+it back), or refused with its JSON path.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
 
 NOTES = frozenset({"row", "closed", "counts", "rle", "visibility", "keys"})
-"""What the reader notes among the extras: place in the file, rings that repeat their first point, runs given as a
-list, other keys of an RLE, visibilities as given; a source's own keys of these names are under ``keys``."""
+"""What the reader notes among the extras: place in the file, rings that repeat their first point, runs given
+as a list, other keys of an RLE, visibilities as given. A source's own keys of these names go under ``keys``."""
 
 _UNSET = msgspec.UNSET
 _CROWDS: dict[Any, Any] = {0: False, 1: True, _UNSET: None}
@@ -101,7 +102,8 @@ class RowReader:
         names, offset, predicted = self.names, self.offset, self.predicted
         decode, add = wire.DECODE_ANNOTATION, annotations.append
         for raw, (row, _, _) in zip(raws, rows, strict=True):
-            # As COCO writes it: a known category, a box, perhaps a region, nothing odd. All else takes the careful way.
+            # As COCO writes it: a known category, a box, perhaps a region, nothing odd. All else takes the
+            # careful way.
             try:
                 given = decode(raw)
             except (msgspec.DecodeError, RecursionError):
@@ -297,9 +299,11 @@ class RowReader:
             shapes.append(turned_box(bbox))
             extras["bbox"] = bbox
             report.add(
-                Code.ASSUMED, "bbox of five numbers read as centre x, y, width, height, degrees counter-clockwise",
-                format="coco", where=where,
-            )  # fmt: skip
+                Code.ASSUMED,
+                "bbox of five numbers read as centre x, y, width, height, degrees counter-clockwise",
+                format="coco",
+                where=where,
+            )
         else:
             raise SchemaError(
                 f"expected bbox [x, y, width, height], found {len(bbox)} numbers",
@@ -334,9 +338,11 @@ class RowReader:
             usable = [part for part in value if isinstance(part, list) and wire.polygon_parts([part])]
             extras["segmentation"] = value
             report.add(
-                Code.UNREADABLE_SHAPE, "polygon part of fewer than three points, or of an odd count of numbers",
-                format="coco", where=where,
-            )  # fmt: skip
+                Code.UNREADABLE_SHAPE,
+                "polygon part of fewer than three points, or of an odd count of numbers",
+                format="coco",
+                where=where,
+            )
             if not usable:
                 return
             parts = [tuple(part) for part in usable]
@@ -416,7 +422,8 @@ class RowReader:
             if not wire.is_number(number):
                 raise self._wrong(f"{place}.keypoints[{i}]", "a number", number)
         seen = value[2::3]
-        # A result has a score, or a dummy 1, where ground truth has the visibility: what was found counts as seen.
+        # A result has a score, or a dummy 1, where ground truth has the visibility: what was found counts as
+        # seen.
         if self.predicted or any(visibility not in (0, 1, 2) for visibility in seen):
             visibility = [2 if entry > 0 else 0 for entry in seen]
             if visibility != seen:
@@ -428,9 +435,11 @@ class RowReader:
         ]
         if fields.get("num_keypoints", _UNSET) not in (_UNSET, sum(entry > 0 for entry in visibility)):
             report.add(
-                Code.VALUE_NORMALISED, "num_keypoints is not the number of labelled points; given back as it was",
-                format="coco", where=where,
-            )  # fmt: skip
+                Code.VALUE_NORMALISED,
+                "num_keypoints is not the number of labelled points; given back as it was",
+                format="coco",
+                where=where,
+            )
         named = label is not None and len(label.keypoints) == len(seen)
         shapes.append(
             Keypoints(

@@ -28,8 +28,9 @@ _LARGEST = 2**62
 class Rowset:
     """The annotation rows of a file, in order: place, image and id of each.
 
-    ``images`` holds a whole number for each row; rows whose image id is another kind of value, or none, have it
-    in ``other_images``. ``wrong`` are rows that are no annotation objects. ``categories`` are the category ids used.
+    ``images`` holds a whole number for each row; rows whose image id is another kind of value, or none, have
+    it in ``other_images``. ``wrong`` are rows that are no annotation objects. ``categories`` are the category
+    ids used.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """Records to COCO files: rows are spooled as they come, then put together in the source's order.
 
-Each image's rows are made in a chunk (in this process or another); here they get their image's number, go to a
-temporary file, and only their lengths and order are held. Annotations of a COCO source stood in an order of their
-own; it travels as ``row`` and is given back.
+Each image's rows are made in a chunk (in this process or another); here they get their image's number, go to
+a temporary file, and only their lengths and order are held. Annotations of a COCO source stood in an order of
+their own; it travels as ``row`` and is given back.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LAST = 2**60
 
 
 class Encoded(msgspec.Struct):
-    """One item's rows: without image ids, and rows of the data set without ids where these are yet to be given.
+    """One item's rows: without image ids, and without ids of their own where these are yet to be given.
 
     ``verbatim``: the item's id goes into the file. ``bare``: there is nothing to say of the image but its id.
     """
@@ -69,6 +69,7 @@ class Encoder:
         self.dumper = RowDumper(labels, numbered(header.labels), keep_ids=self.ours)
 
     def __call__(self, records: Iterator[Record], report: Report) -> list[Encoded]:
+        """The rows of each record."""
         return [self._record(record, report) for record in records]
 
     def _record(self, record: Record, report: Report) -> Encoded:
@@ -320,7 +321,7 @@ class _Writer:
     # ------------------------------------------------------------------ files of a subset
 
     def _put_together(self, subset: str | None) -> list[Path]:
-        """Write the data set file and the results file of a subset, each if there is anything to say in it."""
+        """Write the data set file and the results file of a subset, each if there is anything to say."""
         file = self.files[subset]
         mine = [entry for entry in self.entries if entry.get("subset") == subset]
         datasets = [entry for entry in mine if entry.get("kind") in ("dataset", "panoptic")]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,7 +17,6 @@ from nucleus_convert.converters.nucleus.reserved import Reserved, open_up
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus import wire
 
-_POINT = attrgetter("x", "y")
 _MERGED = "segments of a whole label: their objects are read from the item's metadata"
 SEGMENTATION = "segmentation"
 """The id that a mask payload is given when its source had none."""
@@ -191,7 +188,10 @@ def _segments(
 
 
 def _flat(vertices: list[Any]) -> tuple[Any, ...]:
-    return tuple(chain.from_iterable(map(_POINT, vertices)))
+    flat: list[Any] = [None] * (2 * len(vertices))
+    flat[0::2] = [vertex.x for vertex in vertices]
+    flat[1::2] = [vertex.y for vertex in vertices]
+    return tuple(flat)
 
 
 def _keypoints(geometry: wire.SkeletonRead, reserved: Reserved, place: Place) -> Keypoints:

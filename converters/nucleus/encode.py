@@ -121,7 +121,6 @@ class Stretch:
         self.frames: list[Frame] = []
         self.taxonomies: dict[str, dict[str, None]] = {}
         self.masks: list[str] = []
-        self.masks_made = False
         self.fates: Counter[Fate] = Counter()
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
@@ -254,10 +253,9 @@ class Stretch:
     def save_mask(self, name: str, data: bytes) -> None:
         """Write a mask picture."""
         folder = self.settings.masks
-        if not self.masks_made:
+        if not self.masks:
             Path(folder).mkdir(exist_ok=True)
-            self.masks_made = True
-        with open(f"{folder}/{name}", "wb") as file:  # noqa: PTH123 - ten times the speed of Path.open
+        with open(f"{folder}/{name}", "wb") as file:  # noqa: PTH123 - pathlib takes longer than all the rest
             file.write(data)
         self.masks.append(name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ _UNSET = msgspec.UNSET
 def fuse(
     pieces: list[Piece],
     labels: Mapping[str, tuple[Any, Any]],
-    place: Callable[[], Where],
+    where: Where,
     report: Report,
 ) -> list[Annotation]:
     """The annotations of one item.
@@ -30,7 +30,7 @@ def fuse(
     Args:
         pieces: what its payloads say.
         labels: number and family of the header's labels, by name.
-        place: gives the place of the first payload.
+        where: the item, for the report.
         report: told about objects whose mask is not here.
     """
     for piece in pieces:
@@ -38,7 +38,7 @@ def fuse(
         if reserved is not NOTHING and (reserved.object is not None or reserved.part is not None):
             break
     else:
-        return [_annotation([piece], labels, place, report) for piece in pieces]
+        return [_annotation([piece], labels, where, report) for piece in pieces]
     objects: list[tuple[int, list[Piece]]] = []
     by_name: dict[tuple[bool, str], list[Piece]] = {}
     for i, piece in enumerate(pieces):
@@ -55,13 +55,13 @@ def fuse(
                 objects.append((i, members))
             members.append(piece)
     objects.sort(key=lambda entry: entry[0])
-    return [_annotation(members, labels, place, report) for _, members in objects]
+    return [_annotation(members, labels, where, report) for _, members in objects]
 
 
 def _annotation(
     pieces: list[Piece],
     labels: Mapping[str, tuple[Any, Any]],
-    place: Callable[[], Where],
+    where: Where,
     report: Report,
 ) -> Annotation:
     first = pieces[0]
@@ -109,7 +109,7 @@ def _annotation(
     if extras:
         fields["extras"] = extras
     if not shapes:
-        report.add(Code.UNREADABLE_SHAPE, "mask that is not here", format=FORMAT, where=place())
+        report.add(Code.UNREADABLE_SHAPE, "mask that is not here", format=FORMAT, where=where)
     return Annotation(**fields)
 
 

@@ -10,7 +10,7 @@ from nucleus_convert.converters.errors import SchemaError
 from nucleus_convert.converters.model import Annotation, Camera, Caption, Item, Scene, SceneRef, Tag
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.check import Place, checked
-from nucleus_convert.converters.nucleus.metadata import FORMAT, PLAIN, REFERENCE, SIZE
+from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, REFERENCE, SIZE
 from nucleus_convert.converters.nucleus.reserved import Lens, Opened, Reserved, open_up, split_plain
 from nucleus_convert.formats.nucleus import forms, wire
 
@@ -233,6 +233,13 @@ def category_of(row: dict[str, Any], place: Place, *, predicted: bool) -> Annota
         attributes=attributes,
         extras=extras,
     )
+
+
+def is_made(row: dict[str, Any]) -> bool:
+    """Whether a scene was only made for a point cloud."""
+    metadata = row.get("metadata")
+    reserved = metadata.get(KEY) if type(metadata) is dict else None
+    return type(reserved) is dict and reserved.get("made") is True
 
 
 def _opened(row: dict[str, Any], place: Place) -> Opened:

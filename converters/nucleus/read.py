@@ -11,17 +11,18 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError, Where
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import Cuboid, Header, Item, Record, Scene, Taxonomy
+from nucleus_convert.converters.model import Annotation, Cuboid, Header, Item, Record, Taxonomy
 from nucleus_convert.converters.nucleus import items as item_rows
 from nucleus_convert.converters.nucleus.check import Place, checked
 from nucleus_convert.converters.nucleus.decode import Piece, pieces_of
 from nucleus_convert.converters.nucleus.fuse import fuse
-from nucleus_convert.converters.nucleus.index import Index, Table, files_of, scene_items
-from nucleus_convert.converters.nucleus.items import Found, Spot, item_of
+from nucleus_convert.converters.nucleus.index import Index, files_of
+from nucleus_convert.converters.nucleus.items import Found, Spot, is_made, item_of
 from nucleus_convert.converters.nucleus.metadata import FORMAT, VERSION
 from nucleus_convert.converters.nucleus.options import ReadOptions
 from nucleus_convert.converters.nucleus.pictures import Pictures
 from nucleus_convert.converters.nucleus.reserved import newer
+from nucleus_convert.converters.nucleus.tables import Files, Row, scene_items
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus import forms, wire
 
@@ -83,9 +84,9 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     else:
         header = _header(index, folder if source.is_dir() else None, predictions=options.predictions)
     records = _Records(
-        tables=tuple(index.tables),
-        references=tuple(index.references),
-        order=tuple(order),
+        rows=index.rows,
+        references=index.references,
+        order=order,
         labels={label.name: (label.id, label.parent) for label in header.labels},
         pictures=Pictures(folder, options.mask_folder),
         predictions=options.predictions,
@@ -140,27 +141,23 @@ def _sidecar(path: Path) -> tuple[Header, list[int] | None] | None:
 
 def _header(index: Index, folder: Path | None, *, predictions: bool) -> Header:
     scenes = []
-    for name, (table, position, offset, length) in index.scene_rows.items():
-        row = forms.normal(wire.DECODE(table.file.read(offset, length)))
-        scene = item_rows.scene_of(row, _place(table, position, offset))
-        if scene is not None:
-            scenes.append(_with_categories(scene, index, name, predictions=predictions))
+    for name, place in index.scenes.items():
+        scene = item_rows.scene_of(index.content(place), place.where)
+        if scene is None:
+            continue
+        group = index.group_of(name)
+        if group is not None and index.only_scene(group):
+            categories = tuple(
+                item_rows.category_of(row, at.where, predicted=predictions or at.table.predicted)
+                for at, row in index.payloads(group)
+            )
+            scene = msgspec.structs.replace(scene, categories=categories)
+        scenes.append(scene)
     return Header(
-        labels=index.header_labels(),
+        labels=index.labels.header(),
         taxonomies=_taxonomies(folder / wire.TAXONOMIES) if folder is not None else (),
         scenes=tuple(scenes),
     )
-
-
-def _with_categories(scene: Scene, index: Index, name: str, *, predictions: bool) -> Scene:
-    group = index.group_of(name)
-    if group is None or not index.only_scene(group):
-        return scene
-    found = tuple(
-        item_rows.category_of(row, _place(table, position, offset), predicted=predictions or table.predicted)
-        for table, position, offset, row in index.payloads(group)
-    )
-    return msgspec.structs.replace(scene, categories=found)
 
 
 def _taxonomies(path: Path) -> tuple[Taxonomy, ...]:
@@ -179,9 +176,9 @@ def _taxonomies(path: Path) -> tuple[Taxonomy, ...]:
 class _Records(msgspec.Struct, frozen=True):
     """The source of records: any stretch of items, from the places of their rows. Picklable."""
 
-    tables: tuple[Any, ...]
-    references: tuple[str, ...]
-    order: tuple[int, ...]
+    rows: Any
+    references: list[str]
+    order: list[int]
     labels: Mapping[str, tuple[Any, Any]]
     pictures: Pictures
     predictions: bool
@@ -189,9 +186,7 @@ class _Records(msgspec.Struct, frozen=True):
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         reader = _Reader(self, report)
         for group in self.order[start:stop]:
-            record = reader.record(group)
-            if record is not None:
-                yield record
+            yield reader.record(group)
 
 
 class _Reader:
@@ -200,182 +195,158 @@ class _Reader:
     def __init__(self, records: _Records, report: Report) -> None:
         self.records = records
         self.report = report
-        self._scene: tuple[Table | None, int] = (None, -1)
+        self._files = Files()
+        self._scene: Row | None = None
         self._members: dict[str, tuple[Spot, dict[str, Any], str]] = {}
 
-    def record(self, group: int) -> Record | None:
+    def record(self, group: int) -> Record:
         """The item of a group, and its annotations."""
         reference = self.records.references[group]
         found: Found | None = None
-        pieces: list[tuple[Piece, Place]] = []
-        exported: list[tuple[Table, int, int, dict[str, Any]]] = []
-        payloads: list[tuple[Table, list[tuple[int, int, int]]]] = []
-        for table in self.records.tables:
-            rows = table.index.rows(group)
-            if not rows:
-                continue
-            if table.role == "payload":
-                payloads.append((table, rows))
-                continue
-            for position, offset, length in rows:
-                if table.role == "scene":
-                    found = self._item(
-                        found, reference, *self._in_scene(table, position, offset, length, reference)
-                    )
-                    continue
-                row = forms.normal(wire.DECODE(table.file.read(offset, length)))
-                place = _place(table, position, offset)
-                if table.role == "export":
-                    exported.append((table, position, offset, row))
-                    if type(row.get("item")) is dict:
-                        row, place = forms.normal(row["item"]), _place(table, position, offset, ".item")
+        payloads: list[tuple[Row, bytes]] = []
+        exported: list[tuple[Row, dict[str, Any]]] = []
+        for row, data in self._files.read_all(self.records.rows.of(group)):
+            role = row.table.role
+            if role == "payload":
+                payloads.append((row, data))
+            elif role == "scene":
+                found = self._item(found, reference, *self._in_scene(row, data, reference))
+            else:
+                content = forms.normal(wire.DECODE(data))
+                place: Place = row.where
+                if role == "export":
+                    exported.append((row, content))
+                    if type(content.get("item")) is dict:
+                        content, place = forms.normal(content["item"]), _inside(row, ".item")
                     else:
-                        row = {key: value for key, value in row.items() if key not in forms.GROUPS}
-                found = self._item(found, reference, row, place, None)
+                        content = {key: value for key, value in content.items() if key not in forms.GROUPS}
+                found = self._item(found, reference, content, place, None)
         item = found.item if found is not None else Item(id=reference)
-        size = (item.height, item.width)
-        for table, rows in payloads:
-            self._payloads(table, rows, size, pieces)
-        for table, position, offset, row in exported:
-            self._exported(table, position, offset, row, size, pieces)
-        if found is None and any(type(piece.shape) is Cuboid for piece, _ in pieces):
+        pieces: list[Piece] = []
+        for row, data in payloads:
+            self._payload(row, data, item, pieces)
+        for row, content in exported:
+            self._exported(row, content, item, pieces)
+        if found is None and any(type(piece.shape) is Cuboid for piece in pieces):
             item = Item(id=reference, kind="pointcloud")
-        return self._assembled(item, found, pieces)
-
-    def _assembled(self, item: Item, found: Found | None, pieces: list[tuple[Piece, Place]]) -> Record:
-        annotations = fuse(
-            [piece for piece, _ in pieces], self.records.labels, lambda: pieces[0][1](""), self.report
-        )
+        where = Where(item=reference)
+        annotations = fuse(pieces, self.records.labels, where, self.report)
         if found is not None:
-            annotations.extend(found.packed)
-            order = found.order
-            if order is not None and sorted(map(_number, order)) == list(range(len(annotations))):
-                placed: list[Any] = [None] * len(annotations)
-                for annotation, at in zip(annotations, order, strict=True):
-                    placed[at] = annotation
-                annotations = placed
+            annotations = _in_order([*annotations, *found.packed], found.order)
         return Record(item, tuple(annotations))
 
     # ------------------------------------------------------------------ items
 
     def _item(
-        self, found: Found | None, reference: str, row: dict[str, Any] | None, place: Place, spot: Spot | None
+        self,
+        found: Found | None,
+        reference: str,
+        content: dict[str, Any] | None,
+        place: Place,
+        spot: Spot | None,
     ) -> Found | None:
-        if row is None:
+        if content is None:
             return found
         try:
-            here = item_of(dict(row), reference, place, spot)
+            here = item_of(dict(content), reference, place, spot)
             if found is None:
                 return here
-            if msgspec.structs.replace(here.item, scene=None) != msgspec.structs.replace(
-                found.item, scene=None
-            ):
+            one, other = (msgspec.structs.replace(item, scene=None) for item in (found.item, here.item))
+            if one != other:
                 raise SchemaError(
                     f"item '{reference}' stands twice, and differently",
                     place(""),
                     hint="Nucleus wants every reference_id once",
                 )
         except ConvertError as error:
-            self.report.reject(error, row, kind="item")
+            self.report.reject(error, content, kind="item")
         return found
 
     def _in_scene(
-        self, table: Table, position: int, offset: int, length: int, reference: str
+        self, row: Row, data: bytes, reference: str
     ) -> tuple[dict[str, Any] | None, Place, Spot | None]:
-        if self._scene != (table, offset):
-            row = forms.normal(wire.DECODE(table.file.read(offset, length)))
-            name = str(row["reference_id"])
-            made = False
-            metadata = row.get("metadata")
-            if type(metadata) is dict and type(metadata.get("_nucleus_convert")) is dict:
-                made = bool(metadata["_nucleus_convert"].get("made"))
-            self._scene = (table, offset)
+        """The item of that name in a scene, its place and where in the scene it stands."""
+        if self._scene != row:
+            content = forms.normal(wire.DECODE(data))
+            made = is_made(content)
+            self._scene = row
             self._members = {}
-            for frame, sensor, entry in scene_items(row):
+            for frame, sensor, entry in scene_items(content):
                 inside = f".frames[{frame}]" + ("" if sensor is None else f".{sensor}")
-                key = forms.reference_of(entry.get("reference_id"))
-                if key:
-                    self._members.setdefault(key, (Spot(name, frame, sensor, made), entry, inside))
+                name = forms.reference_of(entry.get("reference_id"))
+                if name:
+                    spot = Spot(str(content["reference_id"]), frame, sensor, made)
+                    self._members.setdefault(name, (spot, entry, inside))
         held = self._members.get(reference)
         if held is None:
-            return None, _place(table, position, offset), None
+            return None, row.where, None
         spot, entry, inside = held
-        return entry, _place(table, position, offset, inside), spot
+        return entry, _inside(row, inside), spot
 
     # ------------------------------------------------------------------ payloads
 
-    def _payloads(
-        self,
-        table: Table,
-        rows: list[tuple[int, int, int]],
-        size: tuple[int | None, int | None],
-        pieces: list[tuple[Piece, Place]],
-    ) -> None:
-        for data, position, offset in _adjacent(table, rows):
-            place = _place(table, position, offset)
+    def _payload(self, row: Row, data: bytes, item: Item, pieces: list[Piece]) -> None:
+        try:
             try:
-                try:
-                    row = _DECODE_ROW(data)
-                    extras: dict[str, Any] = {}
-                except msgspec.ValidationError:
-                    row, extras = checked(wire.DECODE(data), place)
-                predicted = table.predicted or self.records.predictions
-                for piece in pieces_of(
-                    row, extras, place, size, self.records.pictures, self.report, predicted=predicted
-                ):
-                    pieces.append((piece, place))
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                bad = MalformedFileError(f"not valid JSON: {error}", place(""))
-                self.report.reject(bad, data.decode("utf-8", "backslashreplace"))
+                payload: Any = _DECODE_ROW(data)
+                extras: dict[str, Any] = {}
+            except msgspec.ValidationError:
+                payload, extras = checked(wire.DECODE(data), row.where)
+            self._pieces(payload, extras, row.where, item, pieces, predicted=row.table.predicted)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            bad = MalformedFileError(f"not valid JSON: {error}", row.where())
+            self.report.reject(bad, data.decode("utf-8", "backslashreplace"))
+        except ConvertError as error:
+            self.report.reject(error, wire.DECODE(data))
+
+    def _exported(self, row: Row, content: dict[str, Any], item: Item, pieces: list[Piece]) -> None:
+        for path, kind, predicted, entry in forms.entries_of(content):
+            place = _inside(row, path)
+            try:
+                payload, extras = checked(entry, place, kind)
+                said = predicted or row.table.predicted
+                self._pieces(payload, extras, place, item, pieces, predicted=said)
             except ConvertError as error:
-                self.report.reject(error, wire.DECODE(data))
+                self.report.reject(error, entry)
 
-    def _exported(
+    def _pieces(
         self,
-        table: Table,
-        position: int,
-        offset: int,
-        row: dict[str, Any],
-        size: tuple[int | None, int | None],
-        pieces: list[tuple[Piece, Place]],
+        payload: Any,
+        extras: dict[str, Any],
+        place: Place,
+        item: Item,
+        pieces: list[Piece],
+        *,
+        predicted: bool,
     ) -> None:
-        for path, kind, predicted, entries in forms.groups_of(row):
-            single = type(row.get(path.rpartition(".")[2])) is dict
-            for i, entry in enumerate(entries):
-                place = _place(table, position, offset, path if single else f"{path}[{i}]")
-                try:
-                    checked_row, extras = checked(entry, place, kind)
-                    said = predicted or table.predicted or self.records.predictions
-                    for piece in pieces_of(
-                        checked_row, extras, place, size, self.records.pictures, self.report, predicted=said
-                    ):
-                        pieces.append((piece, place))
-                except ConvertError as error:
-                    self.report.reject(error, entry)
+        records = self.records
+        pieces += pieces_of(
+            payload,
+            extras,
+            place,
+            (item.height, item.width),
+            records.pictures,
+            self.report,
+            predicted=predicted or records.predictions,
+        )
 
 
-def _number(value: Any) -> int:
-    return value if type(value) is int else -1
+def _in_order(annotations: list[Annotation], order: tuple[Any, ...] | None) -> list[Annotation]:
+    """Annotations as they stood before they were written, if that is known and fits."""
+    if order is None or sorted(at if type(at) is int else -1 for at in order) != list(
+        range(len(annotations))
+    ):
+        return annotations
+    placed = list(annotations)
+    for annotation, at in zip(annotations, order, strict=True):
+        placed[at] = annotation
+    return placed
 
 
-def _place(table: Table, position: int, offset: int, inside: str = "") -> Place:
+def _inside(row: Row, inside: str) -> Place:
+    """Gives the places of things inside a part of a row."""
+
     def place(path: str) -> Where:
-        return table.where(position, offset, inside + path)
+        return row.where(inside + path)
 
     return place
-
-
-def _adjacent(table: Table, rows: list[tuple[int, int, int]]) -> Iterator[tuple[bytes, int, int]]:
-    """The text of each row; rows that stand together are read together."""
-    i = 0
-    while i < len(rows):
-        start = rows[i][1]
-        end = start + rows[i][2]
-        j = i + 1
-        while j < len(rows) and 0 <= rows[j][1] - end <= 64 and rows[j][1] + rows[j][2] - start < 1 << 20:
-            end = rows[j][1] + rows[j][2]
-            j += 1
-        data = table.file.read(start, end - start)
-        for position, offset, length in rows[i:j]:
-            yield data[offset - start : offset - start + length], position, offset
-        i = j

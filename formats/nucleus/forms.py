@@ -57,17 +57,18 @@ ALIASES = {
 """Other spellings of keys."""
 
 
-class _Meta(msgspec.Struct, gc=False):
+class _Meta(msgspec.Struct, omit_defaults=True, gc=False, rename={"own": "_nucleus_convert"}):
     category_id: Any = None
     supercategory: Any = None
+    own: Any = None
 
 
-class _Geometry(msgspec.Struct, gc=False):
+class _Geometry(msgspec.Struct, omit_defaults=True, gc=False):
     names: Any = None
     skeleton: Any = None
 
 
-class Probe(msgspec.Struct, gc=False):
+class Probe(msgspec.Struct, omit_defaults=True, gc=False):
     """What the index wants of a payload: whose it is, and what it tells about its label."""
 
     label: Any = None
@@ -131,24 +132,23 @@ def reference_of(value: Any) -> str | None:
     return None
 
 
-def groups_of(row: dict[str, Any]) -> list[tuple[str, str, bool, list[Any]]]:
-    """(path, type, predicted, payloads) of each group of an exported row."""
-    found: list[tuple[str, str, bool, list[Any]]] = []
+def entries_of(row: dict[str, Any]) -> Iterator[tuple[str, str, bool, Any]]:
+    """(path, type, predicted, payload) of each payload in an exported row."""
     holders = [
         (f".{name}", name == "predictions", row[name])
         for name in ("annotations", "predictions")
         if type(row.get(name)) is dict
     ]
-    if not holders:
-        holders = [("", False, row)]
-    for path, predicted, holder in holders:
+    for head, predicted, holder in holders or [("", False, row)]:
         for group, value in holder.items():
-            if group in GROUPS and value is not None:
-                entries = value if type(value) is list else [value]
-                found.append(
-                    (f"{path}.{group}", "mask" if group == "segmentation" else group, predicted, entries)
-                )
-    return found
+            if group not in GROUPS or value is None:
+                continue
+            kind = "mask" if group == "segmentation" else group
+            if type(value) is list:
+                for i, entry in enumerate(value):
+                    yield f"{head}.{group}[{i}]", kind, predicted, entry
+            else:
+                yield f"{head}.{group}", kind, predicted, value
 
 
 # --- scanning ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What others make of our COCO: pycocotools loads it and scores it the same. Real files come back as they were."""
+"""What others make of our COCO: pycocotools scores it the same. Real files come back as they were."""
 
 from __future__ import annotations
 

@@ -1025,7 +1025,8 @@ def test_tasks_of_one_split_are_joined(tmp_path: Path) -> None:
     assert findings(report) == {
         (
             "superseded",
-            "objects of annotations/instances_val.json that are also in annotations/person_keypoints_val.json are read from there",
+            "objects of annotations/instances_val.json that are also in"
+            " annotations/person_keypoints_val.json are read from there",
         ): 1
     }
 
@@ -1048,7 +1049,7 @@ def test_one_id_for_different_images_of_a_split_is_refused(tmp_path: Path) -> No
     folder = tmp_path / "set/annotations"
     save(document(row()), folder / "instances_val.json")
     save(document(images=[{**IMAGE, "file_name": "other.jpg"}]), folder / "captions_val.json")
-    with pytest.raises(SchemaError, match="image id 1 is 'other.jpg' here and 'a.jpg' in") as caught:
+    with pytest.raises(SchemaError, match=r"image id 1 is 'other\.jpg' here and 'a\.jpg' in") as caught:
         opened(tmp_path / "set")
     assert caught.value.where is not None
     assert (caught.value.where.file, caught.value.where.path) == (

@@ -1,4 +1,4 @@
-"""Fit: what a target holds passes, what it carries is reported, the rest is replaced or dropped, and reported."""
+"""Fit: what a target holds passes, what it carries is told, the rest is replaced or dropped, and told."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from nucleus_convert.converters.model import (
 from nucleus_convert.converters.protocol import SHAPE_FEATURES, Feature, Spec
 from nucleus_convert.converters.report import Report
 
-from ..support import BOX, HOLE, ITEM, ONE, SQUARE, labelset, said, whats
-from ..support import annotation_with as _annotation
+from ..support import BOX, HOLE, ITEM, ONE, SQUARE, labelset, said, whats  # noqa: TID252
+from ..support import annotation_with as _annotation  # noqa: TID252
 
 ALL = frozenset(Feature)
 

@@ -1,0 +1,119 @@
+"""Chunks in one process or several: the same results in the same order."""
+
+from __future__ import annotations
+
+import gc
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nucleus_convert.converters import parallel
+from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.converters.labelset import LabelSet, from_records
+from nucleus_convert.converters.model import Annotation, Header, Item, Record
+from nucleus_convert.converters.parallel import CHUNK, encode_chunks
+from nucleus_convert.converters.report import Report
+
+from .support import BOX
+
+
+@pytest.fixture
+def spawnable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes find this module as this process does."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent))
+
+
+def numbers(count: int, *, sized: bool = True) -> LabelSet:
+    records = [Record(Item(id=i), (Annotation(label="cat", id=i, shapes=(BOX,)),)) for i in range(count)]
+    labels = from_records(Header(), records)
+    return labels if sized else LabelSet(labels.header, labels.source)
+
+
+def ids(records: Iterator[Record], report: Report) -> list[int | str]:
+    """What a worker does: at module level, so that it can be pickled."""
+    found = []
+    for record in records:
+        found.append(record.item.id)
+        report.ledger.item("written")
+        report.ledger.fate((("object", "written"), ("box", "written")))
+        report.add("carried", "test", format="toy", where=Where(item=str(record.item.id)))
+    return found
+
+
+def fails_in_the_middle(records: Iterator[Record], report: Report) -> int:
+    for record in records:
+        if record.item.id == CHUNK + 5:
+            raise SchemaError("wrong", Where(file="f", path="$.x", item=str(record.item.id)), "mend it")
+    return 0
+
+
+def collects(records: Iterator[Record], report: Report) -> bool:
+    list(records)
+    return gc.isenabled()
+
+
+@pytest.mark.parametrize("count", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7])
+@pytest.mark.parametrize("sized", [True, False])
+def test_chunks_are_in_order(count: int, sized: bool) -> None:
+    report = Report()
+    progress: list[int] = []
+    chunks = list(encode_chunks(numbers(count, sized=sized), ids, report, progress=progress.append))
+    assert [number for chunk in chunks for number in chunk] == list(range(count))
+    assert [len(chunk) for chunk in chunks[:-1]] == [CHUNK] * (len(chunks) - 1)
+    assert progress == [min(count, (i + 1) * CHUNK) for i in range(len(chunks))]
+    report.ledger.check()
+    assert report.ledger.balance()["item"]["read"] == count
+
+
+@pytest.mark.usefixtures("spawnable")
+def test_workers_give_the_same_as_one_process() -> None:
+    outcomes = []
+    for workers in (1, 2, 3):
+        report = Report()
+        progress: list[int] = []
+        chunks = list(
+            encode_chunks(numbers(2 * CHUNK + 9), ids, report, workers=workers, progress=progress.append)
+        )
+        report.ledger.check()
+        outcomes.append((chunks, report.to_json(), progress))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+@pytest.mark.usefixtures("spawnable")
+def test_workers_write_the_whole_log_in_order() -> None:
+    logs = []
+    for workers in (1, 2):
+        log = io.StringIO()
+        list(encode_chunks(numbers(CHUNK + 9), ids, Report(log=log), workers=workers))
+        logs.append(log.getvalue())
+    assert logs[0] == logs[1]
+    assert logs[0].count("\n") == CHUNK + 9
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("spawnable")
+def test_an_error_comes_through_whole(workers: int) -> None:
+    with pytest.raises(SchemaError) as caught:
+        list(encode_chunks(numbers(3 * CHUNK), fails_in_the_middle, Report(), workers=workers))
+    assert caught.value.where == Where(file="f", path="$.x", item=str(CHUNK + 5))
+    assert caught.value.hint == "mend it"
+
+
+def test_an_unknown_size_is_done_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_pooled", None)
+    chunks = list(encode_chunks(numbers(CHUNK + 1, sized=False), ids, Report(), workers=4))
+    assert sum(map(len, chunks)) == CHUNK + 1
+
+
+def test_the_collector_is_left_as_it_was() -> None:
+    assert gc.isenabled()
+    assert list(encode_chunks(numbers(5), collects, Report())) == [False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        list(encode_chunks(numbers(5), collects, Report()))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
