@@ -1,7 +1,7 @@
-"""Image files beside labels: their size from the header alone, finding them by name, and putting them in place.
+"""Image files beside labels: their size from the header alone, finding them by name, putting them in place.
 
-Pixels are never decoded. Names come from label files, which may come from anywhere: a name that would leave the
-data set's folder is refused.
+Pixels are never decoded. Names come from label files, which may come from anywhere: a name that would leave
+the data set's folder is refused.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from nucleus_convert.converters.errors import (
 )
 
 Exif: TypeAlias = Literal["apply", "ignore"]
-"""Whether an image turned on its side by its EXIF orientation counts as seen (apply) or as stored (ignore)."""
+"""Whether an image that its EXIF orientation turns counts as seen (apply) or as stored (ignore)."""
 Placing: TypeAlias = Literal["link", "copy", "none"]
 """How images come into an output: hard links (symbolic where these cannot be), copies, or not at all."""
 
 SUFFIXES: Final = (
-    ".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".jfif", ".ppm",
-    ".avif", ".heic", ".mpo", ".dng", ".jp2", ".BMP", ".TIF", ".TIFF",
+    ".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".jfif",
+    ".ppm", ".avif", ".heic", ".mpo", ".dng", ".jp2", ".BMP", ".TIF", ".TIFF",
 )  # fmt: skip
 """Suffixes of images, the most usual first."""
 _LOWER: Final = frozenset(suffix.lower() for suffix in SUFFIXES)
@@ -72,7 +72,7 @@ def info(path: Path) -> ImageInfo:
             if start[:2] == b"\xff\xd8":
                 found = _jpeg(file)
             elif start[:8] == _PNG and start[12:16] == b"IHDR" and len(start) == 33:
-                found = ImageInfo(*struct.unpack(">II", start[16:24]), _png_orientation(file))
+                found = _png(start, file)
     except OSError as error:
         raise ReadError(f"the image cannot be read ({error.strerror})", Where(file=str(path))) from error
     if found is None:
@@ -118,6 +118,11 @@ def _jpeg(file: BinaryIO) -> ImageInfo | None:
     return None
 
 
+def _png(start: bytes, file: BinaryIO) -> ImageInfo:
+    width, height = struct.unpack(">II", start[16:24])
+    return ImageInfo(width, height, _png_orientation(file))
+
+
 def _png_orientation(file: BinaryIO) -> int:
     """The orientation of an eXIf chunk before the pixels."""
     for _ in range(_MAX_SEGMENTS):
@@ -158,7 +163,8 @@ def _by_pillow(path: Path) -> ImageInfo:
             with Image.open(path) as image:
                 width, height = image.size
                 orientation = 1
-                if image.format not in ("TIFF", "PNG"):  # the one is turned by Pillow, the other would be decoded
+                # Pillow has turned a TIFF already, and would decode a PNG.
+                if image.format not in ("TIFF", "PNG"):
                     with suppress(Exception):
                         value = image.getexif().get(_ORIENTATION, 1)
                         orientation = value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -176,14 +182,15 @@ def _by_pillow(path: Path) -> ImageInfo:
 
 def is_image(name: str) -> bool:
     """Whether a file name ends as an image's does."""
-    return os.path.splitext(name)[1].lower() in _LOWER
+    stem, dot, suffix = name.rpartition(".")
+    return bool(stem) and dot + suffix.lower() in _LOWER
 
 
 def inside(root: Path, name: str, where: Where | None = None) -> Path:
     """``root`` joined with a relative name out of a label file.
 
-    Symbolic links within the root are followed when the file is opened: they are its owner's choice. The name,
-    which may be anyone's, is not believed.
+    Symbolic links within the root are followed when the file is opened: they are its owner's choice. The
+    name, which may be anyone's, is not believed.
 
     Raises:
         SchemaError: the name is absolute, or leads out of the root.
@@ -201,16 +208,18 @@ def cleaned(name: str, where: Where | None = None) -> str:
     parts = [part for part in path.parts if part != "."]
     if not parts or path.is_absolute() or ".." in parts or "\0" in name or ":" in parts[0]:
         raise SchemaError(
-            f"the name {name!r:.120} leads out of the data set's folder", where, "give a relative name inside it"
+            f"the name {name!r:.120} leads out of the data set's folder",
+            where,
+            "give a relative name inside it",
         )
     return "/".join(parts)
 
 
 def find(folder: Path, stem: str) -> Path | None:
-    """The image of that name without suffix (it may hold sub-folders), by the usual suffixes; None: there is none."""
-    base = os.path.join(folder, stem)
+    """The image of that name without suffix (it may hold sub-folders) with one of the usual suffixes, or None."""
+    base = f"{folder}{os.sep}{stem}"  # many calls: no Path for each try
     for suffix in SUFFIXES:
-        if os.path.isfile(base + suffix):
+        if os.path.isfile(base + suffix):  # noqa: PTH113
             return Path(base + suffix)
     return None
 
