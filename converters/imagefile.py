@@ -216,7 +216,7 @@ def cleaned(name: str, where: Where | None = None) -> str:
 
 
 def find(folder: Path, stem: str) -> Path | None:
-    """The image of that name without suffix (it may hold sub-folders) with one of the usual suffixes, or None."""
+    """The image of that name (without suffix, perhaps with sub-folders) by the usual suffixes, or None."""
     base = f"{folder}{os.sep}{stem}"  # many calls: no Path for each try
     for suffix in SUFFIXES:
         if os.path.isfile(base + suffix):  # noqa: PTH113
