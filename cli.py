@@ -19,6 +19,7 @@ from nucleus_convert import __version__
 from nucleus_convert.converters import registry
 
 if TYPE_CHECKING:
+    from nucleus_convert.converters.layout import Layout
     from nucleus_convert.converters.report import Report
 
 INTERRUPTED, TERMINATED, BUG = 130, 143, 70
@@ -89,6 +90,7 @@ class PairCommand(click.Command):
             callback=self.run,
             context_settings=SETTINGS,
             short_help=f"{source} to {target}",
+            options_metavar="-o OUT [OPTIONS]",
             help=f"Convert {title} to {registry.FORMATS[target][1]}.\n\nSRC is a file, a folder or a .zip.",
         )
         self.source = source
@@ -114,7 +116,7 @@ class PairCommand(click.Command):
         """Options under their headings."""
         headings: dict[str, list[tuple[str, str]]] = {"Source": [], "Target": [], "Common": []}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 headings[getattr(param, "heading", "Common")].append(record)
         names = {"Source": f"Source ({self.source})", "Target": f"Target ({self.target})"}
@@ -155,7 +157,7 @@ class PairCommand(click.Command):
                 print_report(report, None, None, verbose=verbose)
             else:
                 place = layout.of(output, registry.get(self.target).SPEC)
-                print_report(report, str(output), place.report, verbose=verbose)
+                print_report(report, str(output), place, verbose=verbose)
 
 
 class Commands(click.Group):
@@ -255,13 +257,15 @@ def say(text: str, **style: Any) -> None:
     click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=True)
 
 
-def print_report(report: Report, target: str | None, path: Path | None, *, verbose: bool) -> None:
+def print_report(report: Report, target: str | None, place: Layout | None, *, verbose: bool) -> None:
     """Print the report to stderr."""
     from nucleus_convert.converters.codes import Severity
     from nucleus_convert.converters.summary import lines
 
     colours = {Severity.LOSS: "red", Severity.WARNING: "yellow"}
-    for line in lines(report, target, verbose=verbose, where=None if path is None else str(path)):
+    path = None if place is None else str(place.report)
+    rejected = str(place.rejected) if place is not None and place.rejected.exists() else None
+    for line in lines(report, target, verbose=verbose, where=path, rejected=rejected):
         say(line.text, fg=colours.get(line.severity) if line.severity is not None else None)
 
 

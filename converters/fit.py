@@ -11,7 +11,6 @@ worked out once for each outline, and most annotations pass untouched.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -48,10 +47,7 @@ from nucleus_convert.converters.protocol import (
 )
 from nucleus_convert.converters.report import Report
 
-_FIELDS = tuple(ANNOTATION_FEATURES)
-_VALUES: Callable[[Annotation], tuple[Any, ...]] = attrgetter(*_FIELDS)
-_ITEM_FIELDS = tuple(ITEM_FEATURES)
-_REGIONS = (Feature.POLYGON, Feature.MASK, Feature.BOX)
+_MANY_PLANS = 1000
 
 
 def features_of(shape: Shape) -> list[Feature]:
@@ -95,7 +91,11 @@ class Fit:
         self._watched = tuple(
             name for name, feature in ANNOTATION_FEATURES.items() if feature not in spec.holds and name != "extras"
         )
-        self._values = attrgetter(*self._watched) if len(self._watched) > 1 else None
+        self._values = attrgetter("derived", "derived", *self._watched)
+        self._item_watched = tuple(name for name, feature in ITEM_FEATURES.items() if feature not in spec.holds)
+        # Two names at the least, so that the getter gives a tuple.
+        self._item_values = attrgetter("kind", "kind", *self._item_watched)
+        self._item_plans: dict[Any, _Plan] = {}
         self._shapes_held = frozenset(
             kind for kind, name in KINDS.items() if SHAPE_FEATURES[name] in spec.holds and kind not in (Box, Polygon)
         )
@@ -113,50 +113,65 @@ class Fit:
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
-        plans, values = self._plans, self._values
-        tally: dict[tuple[str, ...], list[Any]] = {}
+        values, name, extras_held = self._values, spec.name, self._extras
+        box_held, rotation, polygon_held, held = self._box, self._rotation, self._polygon, self._shapes_held
+        plan: _Plan | None = None
+        last: Any = None
+        alike = 0  # annotations in a row that are dealt with alike
         for i, annotation in enumerate(record.annotations):
             shapes = annotation.shapes
             look = not shapes
             for shape in shapes:
                 kind = type(shape)
                 if kind is Box:
-                    if not self._box or (shape.rotation and not self._rotation):  # type: ignore[union-attr]
+                    if not box_held or (shape.rotation and not rotation):  # type: ignore[union-attr]
                         look = True
                 elif kind is Polygon:
                     parts = shape.parts  # type: ignore[union-attr]
-                    if not self._polygon or len(parts) > 1 or len(parts[0]) > 1:
+                    if not polygon_held or len(parts) > 1 or len(parts[0]) > 1:
                         look = look or not drawable(shape, spec)
-                elif kind not in self._shapes_held:
+                elif kind not in held:
                     look = True
             extras = annotation.extras
-            foreign = not self._extras and bool(extras) and (len(extras) > 1 or spec.name not in extras)
-            unset = tuple([_unset(v) for v in values(annotation)]) if values else ()
-            key = (look, foreign, unset)
-            plan = plans.get(key)
-            if plan is None:
-                plan = plans[key] = self._plan(annotation, look, foreign)
-            if plan.carried:
-                counted = tally.get(plan.carried)
-                if counted is None:
-                    tally[plan.carried] = [1, annotation]
-                else:
-                    counted[0] += 1
-            if plan.shapes or plan.dropped:
-                changed = self._change(annotation, plan, item, report)
+            foreign = not extras_held and bool(extras) and (len(extras) > 1 or name not in extras)
+            key = (look, foreign, values(annotation))
+            if key != last:
+                if plan is not None and plan.carried:
+                    self._count(plan, alike, item, record.annotations[i - 1], report)
+                last, alike = key, 0
+                plan = self._planned(key, annotation)
+            alike += 1
+            if plan.shapes or plan.dropped:  # type: ignore[union-attr]
+                changed = self._change(annotation, plan, item, report)  # type: ignore[arg-type]
                 if annotations is None:
                     annotations = list(record.annotations[:i])
                 if changed is not None:
                     annotations.append(changed)
             elif annotations is not None:
                 annotations.append(annotation)
-        for carried, (count, first) in tally.items():
-            where = Where(item=str(item.path or item.id), annotation=None if first.id is None else str(first.id))
-            for name in carried:
-                report.add(Code.CARRIED, name, format=spec.name, where=where, count=count)
+        if plan is not None and plan.carried:
+            self._count(plan, alike, item, record.annotations[-1], report)
         if annotations is None and item is record.item:
             return record
         return Record(item, record.annotations if annotations is None else tuple(annotations))
+
+    def _count(self, plan: _Plan, count: int, item: Item, annotation: Annotation, report: Report) -> None:
+        for what in plan.carried:
+            report.tally(Code.CARRIED, what, self.spec.name, item, annotation, count)
+
+    def _planned(self, key: tuple[bool, bool, tuple[Any, ...]], annotation: Annotation) -> _Plan:
+        """The plan for annotations like this. Values repeat, so they are the key as they are, while they are few."""
+        look, foreign, said = key
+        try:
+            plan = self._plans.get(key)
+        except TypeError:  # a dictionary among the values
+            key = (look, foreign, tuple([_unset(value) for value in said]))
+            plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) > _MANY_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = self._plan(annotation, look, foreign)
+        return plan
 
     def _plan(self, annotation: Annotation, look: bool, foreign: bool) -> _Plan:
         spec = self.spec
@@ -240,30 +255,39 @@ class Fit:
     # ------------------------------------------------------------------ items
 
     def _item(self, item: Item, report: Report) -> Item:
-        spec = self.spec
+        said = tuple([_unset(value) for value in self._item_values(item)])
+        own = len(item.extras) == 1 and self.spec.name in item.extras
+        plan = self._item_plans.get((said, own, item.kind))
+        if plan is None:
+            plan = self._item_plans[said, own, item.kind] = self._plan_item(item, own)
+        for what in plan.carried:
+            report.tally(Code.CARRIED, what, self.spec.name, item, None, 1)
+        if not plan.dropped:
+            return item
         changes: dict[str, Any] = {}
-        for name in _ITEM_FIELDS:
-            feature = ITEM_FEATURES[name]
-            if feature in spec.holds:
-                continue
-            value = getattr(item, name)
-            if name == "kind":
-                if value == "image":
-                    continue
-            elif _unset(value):
-                continue
-            if name == "extras" and set(value) == {spec.name}:
-                continue
-            where = Where(item=str(item.path or item.id))
-            what = "fields of the item's source format" if name == "extras" else str(feature)
-            if feature in spec.carries:
-                report.add(Code.CARRIED, what, format=spec.name, where=where)
+        for name in plan.dropped:
+            report.tally(Code.DROPPED, _item_feature(name), self.spec.name, item, None, 1)
+            if name in ("attributes", "extras"):
+                changes[name] = {}
             elif name not in ("id", "kind"):
-                report.add(Code.DROPPED, what, format=spec.name, where=where)
-                changes[name] = {} if name in ("attributes", "extras") else None
+                changes[name] = None
+        return msgspec.structs.replace(item, **changes)
+
+    def _plan_item(self, item: Item, own: bool) -> _Plan:
+        dropped: list[str] = []
+        carried: dict[str, None] = {}
+        for name in self._item_watched:
+            if (name == "kind" and item.kind == "image") or _unset(getattr(item, name)) or (name == "extras" and own):
+                continue
+            if ITEM_FEATURES[name] in self.spec.carries:
+                carried[_item_feature(name)] = None
             else:
-                report.add(Code.DROPPED, what, format=spec.name, where=where)
-        return msgspec.structs.replace(item, **changes) if changes else item
+                dropped.append(name)
+        return _Plan(shapes=False, dropped=tuple(dropped), carried=tuple(carried))
+
+
+def _item_feature(name: str) -> str:
+    return "fields of the item's source format" if name == "extras" else str(ITEM_FEATURES[name])
 
 
 def _unset(value: Any) -> bool:

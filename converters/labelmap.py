@@ -1,11 +1,13 @@
 """The label map (``--labels FILE``): rename, merge, drop, reorder and number labels, as a person asks for it.
 
-rename: {old: new}          an object of "old" becomes one of "new"
-merge:  {new: [old, ...]}   several become one, which keeps the first one's number, family and colour
-drop:   [old, ...]          the label goes, and its objects with it
-order:  [name, ...]         the header's order, in new names; those not named follow
-only:   true                those not named in order are dropped instead
-ids:    {name: number}      the numbers of labels, by new name
+An example, in YAML; TOML says the same::
+
+    rename: {automobile: car}           # an object of "automobile" becomes one of "car"
+    merge:  {vehicle: [truck, bus]}     # several become one, with the first one's number, family and colour
+    drop:   [person]                    # the label goes, and its objects with it
+    order:  [vehicle, car]              # in the header, by new name; labels not named follow
+    only:   true                        # ... or are dropped
+    ids:    {vehicle: 1}                # the numbers of labels, by new name
 """
 
 from __future__ import annotations
@@ -39,6 +41,18 @@ class LabelMap(BaseModel, extra="forbid", strict=True):
     ids: dict[str, int] = Field(default={}, description="numbers of labels, by new name")
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, count in Counter(keys).items():
+            if count > 1:
+                problem = f"'{key}' is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> LabelMap:
     """Read a label map file: TOML or YAML, by its suffix.
 
@@ -57,13 +71,15 @@ def load(path: Path) -> LabelMap:
         if suffix == ".toml":
             values: Any = tomllib.loads(text)
         elif suffix in (".yaml", ".yml"):
-            values = yaml.safe_load(text)
+            values = yaml.load(text, _Loader)
         else:
             raise OptionError(
                 f"a label map is TOML or YAML, not '{suffix}'", where, hint="name it .toml or .yaml"
             )
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"the label map is not TOML: {error}", where) from error
+    except RecursionError as error:
+        raise OptionError("the label map is not YAML: it is nested too deeply", where) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None

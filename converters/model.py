@@ -16,6 +16,7 @@ Records are frozen: to change one, make another with ``msgspec.structs.replace``
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +31,11 @@ Extras: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What a format said that the model has no word for: {format name: {key: value}}."""
 
 EMPTY: Mapping[str, Any] = {}
+
+
+def _intern(struct: msgspec.Struct, name: str) -> None:
+    """Make a string the one object of its text: msgspec knows a default by identity, which pickling loses."""
+    msgspec.structs.force_setattr(struct, name, sys.intern(getattr(struct, name)))
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +111,9 @@ class Cuboid(Strict, frozen=True, tag="cuboid", tag_field="type", omit_defaults=
     height: Number
     yaw: Number
     frame: str = "lidar"
+
+    def __post_init__(self) -> None:
+        _intern(self, "frame")
 
 
 class Cuboid2D(Strict, frozen=True, tag="cuboid2d", tag_field="type"):
@@ -211,6 +220,9 @@ class Item(Strict, frozen=True, kw_only=True, omit_defaults=True):
     attributes: Mapping[str, Any] = EMPTY
     extras: Extras = EMPTY
 
+    def __post_init__(self) -> None:
+        _intern(self, "kind")
+
 
 class Record(Strict, frozen=True):
     """One item and everything said about it: the unit that streams."""
@@ -252,6 +264,9 @@ class Scene(Strict, frozen=True, kw_only=True, omit_defaults=True):
     attributes: Mapping[str, Any] = EMPTY
     categories: tuple[Annotation, ...] = ()
     extras: Extras = EMPTY
+
+    def __post_init__(self) -> None:
+        _intern(self, "kind")
 
 
 class Header(Strict, frozen=True, kw_only=True, omit_defaults=True):

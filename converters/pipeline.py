@@ -37,6 +37,7 @@ from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.layout import Layout
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import OnError, Report
+from nucleus_convert.converters.summary import plural
 
 FailOn: TypeAlias = Literal["never", "warning", "loss"]
 Verify: TypeAlias = Literal["auto", "all", "none"]
@@ -169,17 +170,17 @@ def read(
     Raises:
         ConvertError: it cannot be read.
     """
-    stack = ExitStack()
-    opened = stack.enter_context(sources.opened(Path(src)))
-    atexit.register(stack.close)
     report = Report() if report is None else report
-    try:
-        reader = registry.get(format or registry.detect(opened.path))
-        reading, _ = option_models.split(options, reader.ReadOptions, None)
-        labels: LabelSet = reader.read(opened.path, options=reading, report=report)
-    except ConvertError as error:
-        opened.explain(error)
-        raise
+    with ExitStack() as stack:
+        opened = stack.enter_context(sources.opened(Path(src)))
+        try:
+            reader = registry.get(format or registry.detect(opened.path))
+            reading, _ = option_models.split(options, reader.ReadOptions, None)
+            labels: LabelSet = reader.read(opened.path, options=reading, report=report)
+        except ConvertError as error:
+            opened.explain(error)
+            raise
+        atexit.register(stack.pop_all().close)
     return labels
 
 
@@ -315,9 +316,9 @@ def _refuse(report: Report, fail_on: FailOn) -> None:
     if not grave:
         return
     total = sum(finding.count for finding in grave)
+    findings, kinds = plural(total, "finding"), plural(len(grave), "kind")
     error = LossRefusedError(
-        f"the report holds {total:,} findings of {len(grave):,} kinds that --fail-on {fail_on} forbids "
-        f"(first: {grave[0].text})",
+        f"the report holds {findings} of {kinds} that --fail-on {fail_on} forbids (first: {grave[0].text})",
         hint="nothing was written; accept them by leaving --fail-on out",
     )
     error.report = report

@@ -27,6 +27,9 @@ except ImportError:
     deflate = zlib  # type: ignore[misc, unused-ignore]
 
 _UNPACK_ERRORS: Final[tuple[type[Exception], ...]] = (zlib.error, deflate.error)  # type: ignore[assignment, unused-ignore]
+BACKEND: Final[str] = deflate.__name__
+"""The library that compresses: its name, for the curious."""
+
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS: Final = 2**27
 """Default limit on the pixels of a picture to decode (11585 x 11585). Pillow refuses above 178,956,970."""
@@ -225,7 +228,7 @@ def _unpack(data: bytes, header: Header, name: str | None) -> bytes:
         raise _damaged(f"{expected - len(raw)} of {expected} bytes of pixels are missing", name)
     if not unpacker.eof and len(raw) == expected:
         raise _damaged("the pixels' checksum is missing", name)
-    return raw[:expected]
+    return bytes(raw[:expected])
 
 
 def _image_data(data: bytes, name: str | None) -> Iterator[bytes]:
@@ -374,7 +377,7 @@ def _zeros(count: int) -> bytes:
     if not count:
         return b""
     packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
-    return packer.compress(bytes(count)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return bytes(packer.compress(bytes(count)) + packer.flush(zlib.Z_SYNC_FLUSH))
 
 
 @functools.cache

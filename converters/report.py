@@ -18,7 +18,7 @@ from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
 
 if TYPE_CHECKING:
-    from nucleus_convert.converters.model import Record
+    from nucleus_convert.converters.model import Annotation, Item, Record
 
 EXAMPLES = 5
 OnError: TypeAlias = Literal["fail", "skip", "quarantine"]
@@ -249,6 +249,16 @@ class Report:
             if measure is not None:
                 entry["measure"] = {measure[0]: measure[1]}
             self._emit_log(entry)
+
+    def tally(self, code: Code, what: str, format: str, item: Item, annotation: Annotation | None, count: int) -> None:
+        """Count findings that come by the hundred thousand: ``add``, but the place is made only if it is wanted."""
+        finding = self.findings.get((code, format, what))
+        if finding is not None and len(finding.examples) >= EXAMPLES and not self.logging:
+            finding.count += count
+            return
+        identity = None if annotation is None or annotation.id is None else str(annotation.id)
+        where = Where(item=str(item.path or item.id), annotation=identity)
+        self.add(code, what, format=format, where=where, count=count)
 
     def _emit_log(self, entry: dict[str, Any]) -> None:
         if self._log is not None:

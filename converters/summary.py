@@ -20,7 +20,12 @@ class Text(NamedTuple):
 
 
 def lines(
-    report: Report, target: str | None, *, verbose: bool = False, where: str | None = None
+    report: Report,
+    target: str | None,
+    *,
+    verbose: bool = False,
+    where: str | None = None,
+    rejected: str | None = None,
 ) -> Iterator[Text]:
     """The lines to print.
 
@@ -29,6 +34,7 @@ def lines(
         target: what was written, as the user calls it; None: nothing was (a dry run).
         verbose: every finding with its examples and advice, not the gravest only.
         where: the report's file, if there is one.
+        rejected: the file of rejected records, if there is one.
     """
     yield Text(_balance(report, target))
     findings = report.sorted()
@@ -37,11 +43,13 @@ def lines(
     for finding in shown:
         yield from _finding(finding, verbose)
     if len(grave) > len(shown):
-        yield Text(f"... and {_plural(len(grave) - len(shown), 'more kind')} of finding")
+        yield Text(f"... and {plural(len(grave) - len(shown), 'more kind')} of finding")
+    if rejected:
+        yield Text(f"rejected records: {rejected}")
     notes = 0 if verbose else len(findings) - len(grave)
     if notes:
         look = f"see {where}" if where else "-v shows them"
-        yield Text(f"{_plural(notes, 'note')}; {look}")
+        yield Text(f"{plural(notes, 'note')}; {look}")
     elif where:
         yield Text(f"report: {where}")
 
@@ -49,17 +57,17 @@ def lines(
 def _balance(report: Report, target: str | None) -> str:
     balance = report.ledger.balance()
     item, thing = balance["item"], balance["object"]
-    text = f"{_plural(item['read'], 'item')}, {_plural(thing['read'], 'object')} read -> "
-    text += f"{_plural(item['written'], 'item')}, {_plural(thing['written'], 'object')}"
+    text = f"{plural(item['read'], 'item')}, {plural(thing['read'], 'object')} read -> "
+    text += f"{plural(item['written'], 'item')}, {plural(thing['written'], 'object')}"
     text += " would be written" if target is None else f" written to {target}"
     rest = [
-        f"{_plural(counts[name], kind)} {name}"
+        f"{plural(counts[name], kind)} {name}"
         for name in ("carried", "dropped", "skipped")
         for kind, counts in (("item", item), ("object", thing))
         if counts[name]
     ]
     if payloads := report.outputs.get("payloads"):
-        rest.insert(0, _plural(payloads, "payload"))
+        rest.insert(0, plural(payloads, "payload"))
     return f"{text} ({', '.join(rest)})" if rest else text
 
 
@@ -68,7 +76,7 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Text]:
     if finding.count > 1:
         text += f" [{finding.count:,} times]"
     examples = finding.examples if verbose else finding.examples[:1]
-    if examples and not verbose:
+    if examples and str(examples[0]) and not verbose:
         text += f", e.g. {examples[0]}" if finding.count > 1 else f": {examples[0]}"
     yield Text(text, finding.severity)
     if verbose:
@@ -77,5 +85,6 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Text]:
         yield Text(f"          {CATALOGUE[finding.code].advice}")
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A count and its noun."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -17,6 +17,14 @@ from numpy.typing import NDArray
 from nucleus_convert.converters.errors import ReadError, Where
 
 
+def _seek_and_read(descriptor: int, length: int, offset: int) -> bytes:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+_pread = getattr(os, "pread", _seek_and_read)  # Windows has none
+
+
 class RowFile:
     """Reads stretches of a file by offset. Picklable: a worker opens the file for itself."""
 
@@ -39,11 +47,7 @@ class RowFile:
         """
         if self._descriptor is None:
             self._descriptor = self._open()
-        if hasattr(os, "pread"):
-            data = os.pread(self._descriptor, length, offset)
-        else:  # Windows
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            data = os.read(self._descriptor, length)
+        data = _pread(self._descriptor, length, offset)
         if len(data) != length:
             raise ReadError(
                 "the file changed while it was read", Where(file=str(self.path)), hint="convert it again, from a copy"
@@ -101,16 +105,23 @@ class RowIndex:
         self._groups = None
         return self
 
-    def rows(self, group: int) -> list[tuple[int, int, int]]:
-        """(position among all rows, offset, length) of each row of a group."""
+    def stretch(self, start: int, stop: int) -> list[list[tuple[int, int, int]]]:
+        """For each of the groups ``start`` to ``stop``: (position among all rows, offset, length) of its rows."""
         assert self._order is not None
         assert self._bounds is not None
-        which = self._order[self._bounds[group] : self._bounds[group + 1]]
+        bounds = self._bounds[start : stop + 1].tolist()
+        first = bounds[0]
+        which = self._order[first : bounds[-1]]
         if not len(which):
-            return []
-        return list(
+            return [[] for _ in range(stop - start)]
+        rows = list(
             zip(which.tolist(), self._offsets[which].tolist(), self._lengths[which].tolist(), strict=True)
         )
+        return [rows[a - first : b - first] for a, b in zip(bounds, bounds[1:], strict=False)]
+
+    def rows(self, group: int) -> list[tuple[int, int, int]]:
+        """(position among all rows, offset, length) of each row of a group."""
+        return self.stretch(group, group + 1)[0]
 
     def positions(self, group: int) -> list[int]:
         """Positions among all rows of each row of a group."""

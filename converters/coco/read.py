@@ -34,6 +34,8 @@ from nucleus_convert.formats import coco as wire
 from nucleus_convert.formats.jsonstream import JsonDocument, Rows
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
+_STRETCH = 256
+"""Items whose rows are looked up together."""
 _IMAGE_KEYS = ("id", "file_name", "width", "height")
 
 
@@ -162,34 +164,37 @@ class CocoSource:
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         stop = len(self.images) if stop is None else min(stop, len(self.images))
-        for number in range(start, stop):
-            record = self._record(number, report)
-            if record is not None:
-                yield record
+        for first in range(start, stop, _STRETCH):
+            last = min(first + _STRETCH, stop)
+            rows = [part.index.stretch(first, last) for part in self.parts]
+            for number in range(first, last):
+                record = self._record(number, [stretch[number - first] for stretch in rows], report)
+                if record is not None:
+                    yield record
 
-    def _record(self, number: int, report: Report) -> Record | None:
+    def _record(self, number: int, rows: list[list[tuple[int, int, int]]], report: Report) -> Record | None:
         try:
             item, carried = self.images.item(number)
         except ConvertError as error:
             report.reject(error, self.images.raw(number), kind="item")
-            self._reject_rows(number, report)
+            self._reject_rows(rows, report)
             return None
         if (item.width is None or item.height is None) and item.path is not None:
             report.add(Code.SIZE_MISSING, "missing or zero", format="coco", where=Where(item=item.path))
         annotations: list[Annotation] = []
-        for part in self.parts:
-            read, reader = part.file.read, part.reader
-            for row, offset, length in part.index.rows(number):
+        for part, mine in zip(self.parts, rows, strict=True):
+            read, annotation_of = part.file.read, part.reader.read
+            for row, offset, length in mine:
                 raw = read(offset, length)
                 try:
-                    annotations.append(reader.read(raw, row, item, report))
+                    annotations.append(annotation_of(raw, row, item, report))
                 except ConvertError as error:
                     report.reject(error, wire.DECODE(raw))
         return Record(item, (*annotations, *carried))
 
-    def _reject_rows(self, number: int, report: Report) -> None:
-        for part in self.parts:
-            for row, offset, length in part.index.rows(number):
+    def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:
+        for part, mine in zip(self.parts, rows, strict=True):
+            for row, offset, length in mine:
                 error = SchemaError(
                     "the annotation's image could not be read",
                     Where(file=part.name, path=f"{part.reader.path}[{row}]"),

@@ -20,6 +20,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
 
 _UNSET = msgspec.UNSET
+_CROWDS = {0: False, 1: True}
 _TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a bool", int: "a number", float: "a number"}
 
 
@@ -61,48 +62,59 @@ class RowReader:
         """
         try:
             given = wire.DECODE_ANNOTATION(raw)
-            annotation = self._plain(given, row, item)
         except msgspec.DecodeError:
-            annotation = None
-        return annotation or self._careful(raw, row, item, report)
+            return self._careful(raw, row, item, report)
+        return self._plain(given, row, item) or self._careful(raw, row, item, report)
 
     def _plain(self, given: wire.AnnotationRow, row: int, item: Item) -> Annotation | None:
         """The annotation of a row that is as COCO writes it; None if something in it needs a closer look."""
         label = self.names.get(given.category_id)  # type: ignore[arg-type]
-        if label is None or given.keypoints is not _UNSET:
+        identity, bbox, segmentation = given.id, given.bbox, given.segmentation
+        if label is None or bbox is _UNSET or given.keypoints is not _UNSET:
             return None
-        if type(given.id) is not int and not (self.predicted and given.id is _UNSET):
+        if type(identity) is not int:
+            if identity is not _UNSET or not self.predicted:
+                return None
+            identity = None
+        crowd = _CROWDS.get(given.iscrowd)  # type: ignore[arg-type]
+        if crowd is None and given.iscrowd is not _UNSET:
             return None
-        shapes: tuple[Shape, ...] = ()
-        if given.bbox is not _UNSET:
-            shapes = (Box(*given.bbox),)
-        segmentation = given.segmentation
+        extras: dict[str, Any] = {"row": row + self.offset}
         if type(segmentation) is list:
             if not segmentation:
                 return None
-            parts = []
             for ring in segmentation:
                 if len(ring) < 6 or len(ring) % 2 or (ring[0] == ring[-2] and ring[1] == ring[-1]):
                     return None
-                parts.append((ring,))
-            shapes = (*shapes, Polygon(tuple(parts)))
-        elif segmentation is not _UNSET:
-            return None
-        if not shapes or (given.iscrowd not in (0, 1) and given.iscrowd is not _UNSET):
-            return None
-        extras: dict[str, Any] = {"row": row + self.offset}
+            parts = ((segmentation[0],),) if len(segmentation) == 1 else tuple([(ring,) for ring in segmentation])
+            shapes: tuple[Shape, ...] = (Box(*bbox), Polygon(parts))
+        elif type(segmentation) is wire.Rle:
+            path = f"{self.path}[{row}].segmentation"
+            height, width = segmentation.size
+            shapes = (Box(*bbox), self._mask(segmentation.counts, height, width, path, item, extras))
+        else:
+            shapes = (Box(*bbox),)
         if given.area is not _UNSET:
             extras["area"] = given.area
         if given.num_keypoints is not _UNSET:
             extras["num_keypoints"] = given.num_keypoints
+        if given.score is _UNSET and given.track_id is _UNSET and given.attributes is _UNSET:
+            return Annotation(
+                label=label,
+                shapes=shapes,
+                id=identity,
+                predicted=self.predicted,
+                crowd=crowd,
+                extras={"coco": extras},
+            )
         return Annotation(
             label=label,
             shapes=shapes,
-            id=None if given.id is _UNSET else given.id,
+            id=identity,
             predicted=self.predicted,
             confidence=None if given.score is _UNSET else given.score,
             track=None if given.track_id is _UNSET else given.track_id,
-            crowd=None if given.iscrowd is _UNSET else given.iscrowd == 1,
+            crowd=crowd,
             attributes={} if given.attributes is _UNSET else given.attributes,
             extras={"coco": extras},
         )
@@ -234,7 +246,7 @@ class RowReader:
             extras["segmentation"] = value
             return
         if isinstance(value, dict):
-            shapes.append(self._mask(value, path, item, extras))
+            shapes.append(self._rle(value, path, item, extras))
             return
         if not isinstance(value, list):
             raise self._wrong(path, "polygons or an RLE object", value)
@@ -260,16 +272,24 @@ class RowReader:
             extras["closed"] = [i for i, part in enumerate(parts) if opened[i] != part]
         shapes.append(Polygon(tuple((part,) for part in opened)))
 
-    def _mask(self, value: dict[str, Any], path: str, item: Item, extras: dict[str, Any]) -> Mask:
-        from nucleus_convert.converters import masks  # heavy, and many files have no mask
-
+    def _rle(self, value: dict[str, Any], path: str, item: Item, extras: dict[str, Any]) -> Mask:
         where = Where(file=self.file, path=path, item=str(item.path or item.id))
         size, counts = value.get("size"), value.get("counts")
         if not (isinstance(size, list) and len(size) == 2 and all(wire.is_number(n) and n == int(n) for n in size)):
-            raise SchemaError("expected an RLE with \"size\": [height, width]", where)
-        height, width = int(size[0]), int(size[1])
+            raise SchemaError('expected an RLE with "size": [height, width]', where)
         if not isinstance(counts, str | list):
             raise self._wrong(f"{path}.counts", "a list of runs or a compressed string", counts)
+        rest = {key: entry for key, entry in value.items() if key not in ("size", "counts")}
+        if rest:
+            extras["rle"] = rest
+        return self._mask(counts, int(size[0]), int(size[1]), path, item, extras)
+
+    def _mask(
+        self, counts: str | list[int], height: int, width: int, path: str, item: Item, extras: dict[str, Any]
+    ) -> Mask:
+        from nucleus_convert.converters import masks  # heavy, and many files have no mask
+
+        where = Where(file=self.file, path=path, item=str(item.path or item.id))
         runs = masks.read_counts(counts, height, width, where=where)
         if item.width and item.height and (height, width) != (item.height, item.width):
             turned = (height, width) == (item.width, item.height)
@@ -278,12 +298,10 @@ class RowReader:
                 where,
                 "height and width of the RLE's size look swapped" if turned else "the RLE belongs to another image size",
             )
-        if isinstance(counts, list):
-            extras["counts"] = "list"
-        rest = {key: entry for key, entry in value.items() if key not in ("size", "counts")}
-        if rest:
-            extras["rle"] = rest
-        return Mask(counts if isinstance(counts, str) else masks.encode_counts(runs), height, width)
+        if isinstance(counts, str):
+            return Mask(counts, height, width)
+        extras["counts"] = "list"
+        return Mask(masks.encode_counts(runs), height, width)
 
     def _keypoints(
         self,
