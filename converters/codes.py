@@ -36,6 +36,7 @@ class Code(StrEnum):
     LABEL_RENAMED = "label-renamed"
     LABEL_CONFLICT = "label-conflict"
     VALUE_NORMALISED = "value-normalised"
+    DOUBTFUL_BOX = "doubtful-box"
     SUPERSEDED = "superseded"
     IGNORED_FILE = "ignored-file"
     # choices of the user
@@ -107,6 +108,11 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.VALUE_NORMALISED: Entry(
         Severity.INFO, "{what}", "The value is unusual but its meaning is clear; nothing to do."
+    ),
+    Code.DOUBTFUL_BOX: Entry(
+        Severity.WARNING,
+        "box {what}; kept as it is",
+        "Look at the examples: it may be drawn wrongly, or its numbers mean something else.",
     ),
     Code.SUPERSEDED: Entry(
         Severity.INFO, "{what}", "The same objects are in more than one file; the fuller one is used."
