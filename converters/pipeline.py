@@ -35,7 +35,7 @@ from nucleus_convert.converters.errors import (
 )
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.layout import Layout
-from nucleus_convert.converters.protocol import Target
+from nucleus_convert.converters.protocol import Spec, Target
 from nucleus_convert.converters.report import OnError, Report
 from nucleus_convert.converters.summary import plural
 
@@ -251,7 +251,7 @@ def _emit(
     opened: sources.Opened | None = None,
 ) -> None:
     """Everything from the label set to the output in place."""
-    fitted = fit.fitted(labels, writer.SPEC, report)
+    fitted, spec = _fitted(labels, writer, options, report)
     with output.staging(place.final, discard=plan.dry_run) as folder:
         staged = place.staged(folder)
         if not staged.is_file:
@@ -264,7 +264,7 @@ def _emit(
         )
         written: list[Path] = writer.write(fitted, target, options=options, report=report)
         report.ledger.check()
-        _compare(fitted, writer, staged, report, plan)
+        _compare(fitted, writer, spec, staged, report, plan)
         report.outputs["outputs"] = layout.listing(staged, written)
         if opened is not None:
             _rename(report, opened)
@@ -273,6 +273,16 @@ def _emit(
         _save_rejected(report, spool, staged.rejected)
         if not plan.dry_run:
             layout.commit(staged, place, written, overwrite=plan.overwrite)
+
+
+def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
+    """The label set as the target can hold it, and what that is: with these options it may be less than SPEC says."""
+    narrowed = getattr(writer, "narrowed", None)
+    if narrowed is None:
+        return fit.fitted(labels, writer.SPEC, report), writer.SPEC
+    spec, step = narrowed(labels, options=options, report=report)
+    fitted = fit.fitted(labels, spec, report)
+    return (fitted if step is None else fitted.then(step)), spec
 
 
 def _workers(wanted: int | None, labels: LabelSet) -> int:
@@ -290,7 +300,9 @@ def _stage(progress: Progress | None, stage: str, total: int | None) -> Callable
     return lambda done: progress(stage, done, total)
 
 
-def _compare(fitted: LabelSet, writer: Any, staged: Layout, report: Report, plan: Plan) -> None:
+def _compare(
+    fitted: LabelSet, writer: Any, spec: Spec, staged: Layout, report: Report, plan: Plan
+) -> None:
     """Read the staged output back, with reports of its own: nothing of this counts as read."""
     if plan.verify == "none":
         report.add(Code.NOT_VERIFIED, "the output was not read back and compared")
@@ -302,7 +314,7 @@ def _compare(fitted: LabelSet, writer: Any, staged: Layout, report: Report, plan
         written = writer.read(staged.final, options=writer.ReadOptions(), report=Report())
     except ConvertError as error:
         raise verifying.unreadable(error) from error
-    compared = verifying.verify(fitted, written, writer.SPEC, sample=sample)
+    compared = verifying.verify(fitted, written, spec, sample=sample)
     if sample is not None and fitted.size is not None and compared < fitted.size:
         text = f"compared {compared:,} of {fitted.size:,} items with the source after writing"
         report.add(Code.NOT_VERIFIED, text)
