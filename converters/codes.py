@@ -26,6 +26,9 @@ class Code(StrEnum):
     # reading
     ASSUMED = "assumed"
     DETECTED = "detected"
+    AMBIGUOUS = "ambiguous"
+    OUT_OF_RANGE = "out-of-range"
+    STALE = "stale"
     REJECTED = "rejected"
     DUPLICATE_ID = "duplicate-id"
     MISSING_ID = "missing-id"
@@ -72,6 +75,19 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.DETECTED: Entry(
         Severity.INFO, "source read as {what}", "Name the format yourself (convert FORMAT2nucleus) if this is wrong."
+    ),
+    Code.AMBIGUOUS: Entry(
+        Severity.WARNING,
+        "more than one meaning: {what}",
+        "Look at a few of the examples; the option named in the text says which meaning is right.",
+    ),
+    Code.OUT_OF_RANGE: Entry(
+        Severity.WARNING, "{what}; kept as they are", "Some tools refuse such values; mend them in the source."
+    ),
+    Code.STALE: Entry(
+        Severity.WARNING,
+        "{what} changed since it was written; what travelled beside it fits no more and is left out",
+        "The labels count as they are now; convert again from the source if ids and attributes are wanted.",
     ),
     Code.REJECTED: Entry(
         Severity.LOSS,

@@ -323,7 +323,7 @@ def approximate(shape: Shape, spec: Spec, item: Item) -> tuple[Shape, tuple[str,
 
     ring: Ring | None = None
     area: float | None = None
-    if type(shape) is Box and shape.rotation:
+    if type(shape) is Box and (shape.rotation or Feature.BOX not in spec.holds):
         ring = geometry.box_ring(shape.x, shape.y, shape.width, shape.height, shape.rotation)
         area = abs(shape.width * shape.height)
     elif type(shape) is Ellipse:
