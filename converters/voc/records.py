@@ -1,0 +1,437 @@
+"""One item's files to a record: the annotation file, its lines in lists and results, its masks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from nucleus_convert.converters import imagefile
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
+from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
+from nucleus_convert.converters.report import EXAMPLES, Report
+from nucleus_convert.converters.voc import items as item_fields
+from nucleus_convert.converters.voc import numbers, objects, reserved
+from nucleus_convert.converters.voc.evidence import Facts
+from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
+from nucleus_convert.converters.voc.lists import Lists
+from nucleus_convert.converters.voc.options import ReadOptions
+from nucleus_convert.converters.voc.results import Results
+from nucleus_convert.formats import voc as wire
+
+FLAG_NAMES = ("truncated", "occluded", "difficult")
+
+
+class Side(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What this program writes beside a data set, so that it reads the same again.
+
+    Attributes:
+        coords: what coordinates mean.
+        unsplit: the list of items that belong to no subset.
+        fill: whether a flag of 0 was written only because tools want one.
+        order: the plain lists of Main, in the order in which their items stood.
+        listed: whether lists hold no more than subsets and masks tell.
+        numbered: whether object pictures number objects as the annotation files do.
+        header: what labels and data set carry.
+        ours: whether there was such a file.
+    """
+
+    coords: Literal["voc", "edges"] | None = None
+    unsplit: str | None = None
+    fill: bool = False
+    order: tuple[str, ...] = ()
+    listed: bool = False
+    numbered: bool = False
+    header: dict[str, Any] = {}
+    ours: bool = False
+
+
+class Memberships:
+    """What the names of lists say: subsets, and classes said of whole images."""
+
+    def __init__(self, files: list[str], side: Side) -> None:
+        self.side = side
+        main = [name.partition("/")[2] for name in files if name.startswith("Main/")]
+        usual = [*SUBSETS, "default"]
+        ends = sorted({*main, *usual}, key=len, reverse=True)
+        self.by_class: dict[str, tuple[str, str]] = {}
+        plain: list[str] = []
+        for name in main:
+            end = next((end for end in ends if name.endswith(f"_{end}")), None)
+            if name in side.order:
+                end = None
+            if end is not None:
+                self.by_class[f"Main/{name}"] = (name[: -len(end) - 1], end)
+            else:
+                plain.append(name)
+        both = "train" in plain and "val" in plain
+        self.joint = both and "trainval" in plain and "trainval" not in side.order
+        self.plain = [f"Main/{name}" for name in plain if not (self.joint and name == "trainval")]
+        self.others = [
+            name
+            for name in files
+            if name.startswith(("Segmentation/", "Layout/", "Action/")) and "_" not in name
+        ]
+        self.classes = list(dict.fromkeys(label for label, _ in self.by_class.values()))
+        self.class_files: dict[str, list[tuple[str, str]]] = {}
+        for file, (label, end) in self.by_class.items():
+            self.class_files.setdefault(end, []).append((file, label))
+
+    def resolve(self, rows: list[tuple[str, str]]) -> tuple[str | None, list[str], dict[str, list[str]]]:
+        """Subset, classes of the whole image, and the lines that neither tells."""
+        lists: dict[str, list[str]] = {}
+        by_file: dict[str, list[str]] = {}
+        for file, rest in rows:
+            by_file.setdefault(file, []).append(rest)
+        subset: str | None = None
+        for file in self.plain:
+            if file in by_file:
+                subset = file.partition("/")[2]
+                break
+        in_main = subset is not None
+        if not in_main:
+            other = next((file for file in self.others if file in by_file), None)
+            subset = None if other is None else other.partition("/")[2]
+        mine = {subset} if subset is not None else set()
+        if self.joint and subset in ("train", "val"):
+            mine.add("trainval")
+        tags: dict[str, None] = {}
+        for file, rests in by_file.items():
+            if file in self.by_class:
+                label, end = self.by_class[file]
+                if rests == ["1"]:
+                    tags[label] = None
+                if end in mine and rests in (["1"], ["-1"]):
+                    continue
+            elif (in_main and file.removeprefix("Main/") in mine and rests == [""]) or (
+                self.side.listed and file.startswith("Segmentation/")
+            ):
+                continue
+            lists[file] = rests
+        if not in_main and f"Main/{subset}" in self.plain:
+            lists[f"Main/{subset}"] = []
+        for end in mine:
+            for file, _ in self.class_files.get(end, ()):
+                if file not in by_file and in_main:
+                    lists[file] = []
+        if subset is not None and subset == self.side.unsplit:
+            subset = None
+        return subset, list(tags), lists
+
+
+class VocSource:
+    """Reads the records of items ``start`` to ``stop``. Picklable."""
+
+    def __init__(
+        self,
+        *,
+        folders: list[Folder],
+        items: Items,
+        lists: Lists,
+        results: Results,
+        memberships: Memberships,
+        names: dict[int, str],
+        colors: dict[int, int],
+        coords: numbers.Coords,
+        side: Side,
+        options: ReadOptions,
+        reader: wire.Reader,
+    ) -> None:
+        self.folders = folders
+        self.items = items
+        self.lists = lists
+        self.results = results
+        self.memberships = memberships
+        self.names = names
+        self.colors = colors
+        self.coords = coords
+        self.side = side
+        self.options = options
+        self.reader = reader
+
+    def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
+        stop = len(self.items) if stop is None else min(stop, len(self.items))
+        for number in range(start, stop):
+            record = self._record(number, report)
+            if record is not None:
+                yield record
+
+    # ------------------------------------------------------------------ one item
+
+    def _record(self, number: int, report: Report) -> Record | None:
+        folder = self.folders[self.items.folder(number)]
+        name = self.items.name(number)
+        has = self.items.has(number)
+        fields: dict[str, Any] = {}
+        annotations: list[Annotation] = []
+        kept: dict[str, Any] = {}
+        shown = ""
+        if has & XML:
+            path = folder.xml(name)
+            shown = folder.shown(path)
+            data = b""
+            try:
+                data = _contents(path, shown)
+                fields = self._file(data, shown, annotations, report)
+                if reserved.TAG in fields:
+                    kept = reserved.load(fields.pop(reserved.TAG), Where(file=shown))
+                item = item_fields.read_item(
+                    fields, name, folder, self.side.ours, self._note(report, shown, data)
+                )
+                if self.side.fill:
+                    item = item_fields.unfilled(item)
+                item = reserved.restore_item(kept, item)
+                item = self._in_lists(item, number, annotations, kept)
+            except ConvertError as error:
+                if getattr(error, "item", True) is False:
+                    raise
+                if error.where is None or error.where.file is None:
+                    error.where = Where(file=shown)
+                report.reject(error, data.decode("utf-8", "backslashreplace"), kind="item")
+                return None
+        else:
+            item = item_fields.bare_item(name, Folder(folder.root) if self.side.ours else folder)
+            item = self._in_lists(item, number, annotations, kept)
+        item = self._sized(item, folder, name, shown, report)
+        self._check_boxes(item, annotations, report)
+        if has & (CLASS_PNG | INSTANCE_PNG):
+            item = self._masks(item, folder, name, has, annotations, report)
+        if kept.get("results") != "here":
+            annotations += self.results.read(number, report)
+        annotations += reserved.convert(kept.get("annotations", []), list[Annotation], Where(file=shown))
+        if "order" in kept:
+            annotations = _ordered(annotations, kept["order"], shown)
+        if self.options.predictions:
+            annotations = [msgspec.structs.replace(one, predicted=True) for one in annotations]
+        return Record(item, tuple(annotations))
+
+    def _in_lists(self, item: Item, number: int, annotations: list[Annotation], kept: dict[str, Any]) -> Item:
+        """The item with what the lists say of it; classes of the whole image become tags."""
+        rows = self.lists.rows(number)
+        if not rows:
+            if item.subset is None and not self.side.ours and not self.lists.files:
+                first = self.items.name(number).partition("/")
+                if first[1] and first[0].lower() in SUBSETS:
+                    return msgspec.structs.replace(item, subset=first[0])
+            return item
+        subset, tags, lists = self.memberships.resolve(rows)
+        if kept.get("tags") != "here":
+            annotations += [Annotation(label=label, shapes=(Tag(),)) for label in tags]
+        extras = item.extras
+        if lists:
+            extras = {**extras, "voc": {**extras.get("voc", {}), "lists": lists}}
+        if subset is None:
+            subset = item.subset  # one that no list can be named after
+        return msgspec.structs.replace(item, subset=subset, extras=extras)
+
+    def _note(self, report: Report, shown: str, data: bytes, index: int = -1) -> objects.Notes:
+        def note(code: str, what: str) -> None:
+            finding = report.findings.get((Code(code), "voc", what))
+            where = None
+            if report.logging or finding is None or len(finding.examples) < EXAMPLES:
+                line = wire.locate(data, index) if index >= 0 else None
+                where = Where(file=shown, line=line)
+            report.add(code, what, format="voc", where=where)
+
+        return note
+
+    # ------------------------------------------------------------------ the annotation file
+
+    def _file(self, data: bytes, shown: str, annotations: list[Annotation], report: Report) -> dict[str, Any]:
+        """Read a file's objects into ``annotations``; returns the other elements."""
+        quick = self.reader.quick(data)
+        if quick is not None:
+            for template, texts in quick.objects:
+                facts = template.facts
+                if type(facts) is not Facts:
+                    facts = template.facts = Facts(template)
+                annotation = None if facts.odd else _plain(facts, texts, self.coords)
+                if annotation is None:
+                    break
+                annotations.append(annotation)
+            else:
+                if self.side.fill:
+                    annotations[:] = [_unfilled(annotation) for annotation in annotations]
+                fields: dict[str, Any] = quick.head.value(quick.head_texts) or {}
+                return fields
+            annotations.clear()
+            document = quick.document()
+        else:
+            document = wire.parse(data, shown)
+        for index, value in enumerate(document.objects):
+            try:
+                annotations += self._object(value, index, data, shown, report)
+            except ConvertError as error:
+                path = getattr(error, "path", ())
+                error.where = Where(file=shown, line=wire.locate(data, index, path))
+                report.reject(error, value)
+        return document.fields
+
+    def _object(
+        self, value: Any, index: int, data: bytes, shown: str, report: Report
+    ) -> Iterator[Annotation]:
+        note = self._note(report, shown, data, index)
+        annotation = objects.read_object(value, self.coords, note, fill=self.side.fill)
+        if not annotation.shapes:
+            note("no-shape", "neither box nor polygon")
+        if self.options.parts != "boxes" or "part" not in annotation.extras.get("voc", {}):
+            yield annotation
+            return
+        yield from objects.with_parts(annotation, f"{shown}#{index + 1}", self.coords, note)
+
+    # ------------------------------------------------------------------ size, boxes, masks
+
+    def _sized(self, item: Item, folder: Folder, name: str, shown: str, report: Report) -> Item:
+        if (item.width is not None and item.height is not None) or self.side.ours:
+            return item
+        where = Where(file=shown) if shown else Where(item=name)
+        image = (
+            None
+            if item.path is None
+            else folder.images and folder.images / item.path.removeprefix(folder.prefix)
+        )
+        if image and folder.suffixes and os.path.isfile(image):
+            try:
+                width, height = imagefile.info(Path(image)).size(self.options.exif)
+            except ReadError:
+                report.add(
+                    Code.SIZE_MISSING, "missing or zero, and the image is damaged", format="voc", where=where
+                )
+                return item
+            report.add(Code.ASSUMED, "image size taken from the image, as the annotation has none (--exif)",
+                       format="voc", where=where)  # fmt: skip
+            return msgspec.structs.replace(item, width=width, height=height)
+        report.add(Code.SIZE_MISSING, "missing or zero, and there is no image", format="voc", where=where)
+        return item
+
+    def _check_boxes(self, item: Item, annotations: list[Annotation], report: Report) -> None:
+        width, height = item.width, item.height
+        for annotation in annotations:
+            shapes = annotation.shapes
+            box = shapes[0] if shapes else None
+            if type(box) is not Box:
+                continue
+            if box.width <= 0 or box.height <= 0:
+                report.tally(Code.DOUBTFUL_BOX, "without extent", "voc", item, annotation, 1)
+            if width is None or height is None or box.rotation:
+                continue
+            if box.x < 0 or box.y < 0 or box.x + box.width > width or box.y + box.height > height:
+                over = max(-box.x, -box.y, box.x + box.width - width, box.y + box.height - height)
+                what = "up to one pixel outside the image" if over <= 1 else "reaching outside the image"
+                report.tally(Code.DOUBTFUL_BOX, what, "voc", item, annotation, 1)
+
+    def _masks(
+        self, item: Item, folder: Folder, name: str, has: int, annotations: list[Annotation], report: Report
+    ) -> Item:
+        """Add the masks of the item's pictures to its objects, and objects for those that belong to none."""
+        from nucleus_convert.converters.voc import segments
+
+        classes: Any = None
+        instances: Any = None
+        shown = ""
+        try:
+            if has & CLASS_PNG and folder.classes is not None:
+                shown = folder.shown(folder.classes / f"{name}.png")
+                classes = segments.read_indices(folder.classes / f"{name}.png", self.colors, shown)
+            if has & INSTANCE_PNG and folder.instances is not None:
+                shown = folder.shown(folder.instances / f"{name}.png")
+                instances = segments.read_indices(folder.instances / f"{name}.png", self.colors, shown)
+            found = segments.regions(classes, instances, shown)
+        except ConvertError as error:
+            report.reject(error, shown, kind="object", what="masks that cannot be read")
+            return item
+        pixels = classes if classes is not None else instances
+        if item.width is None or item.height is None:
+            item = msgspec.structs.replace(item, width=pixels.shape[1], height=pixels.shape[0])
+        elif pixels.shape != (item.height, item.width):
+            report.add(Code.VALUE_NORMALISED, "masks of another size than their image", format="voc",
+                       where=Where(file=shown))  # fmt: skip
+        if self.side.numbered:
+            matched = {
+                i: r.number - 1 for i, r in enumerate(found) if r.number and r.number <= len(annotations)
+            }
+        else:
+            matched = segments.match(found, annotations, self.names)
+        for i, region in enumerate(found):
+            if i in matched:
+                one = annotations[matched[i]]
+                if one.shape(Mask) is None:  # one that others cover travelled whole
+                    annotations[matched[i]] = msgspec.structs.replace(one, shapes=(*one.shapes, region.mask))
+                continue
+            label = None if region.klass is None else self.names.get(region.klass)
+            if region.klass is not None and label is None:
+                report.add(Code.LABEL_UNDECLARED, str(region.klass), format="voc", where=Where(file=shown))
+            extras = {"voc": {"region": "class" if region.number is None else "object"}}
+            annotations.append(Annotation(label=label, shapes=(region.mask,), extras=extras))
+        blank = segments.void(pixels)
+        if blank is not None and self.options.void == "label":
+            annotations.append(Annotation(label="void", shapes=(blank,)))
+        elif blank is not None:
+            report.add(Code.FILTERED, "pixels marked void (255) in masks (--void label keeps them)", format="voc",
+                       where=Where(file=shown))  # fmt: skip
+        return item
+
+
+def _contents(path: str, shown: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError as error:
+        raise ReadError(f"cannot be read ({error.strerror})", Where(file=shown)) from error
+
+
+def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Annotation | None:
+    """An object that has nothing but VOC's plain elements; None if a value needs a closer look."""
+    try:
+        sides = [int(texts[i]) if texts[i].isdigit() else numbers.number(texts[i]) for i in facts.sides]
+        flags = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]
+    except (ValueError, KeyError):
+        return None
+    xmin, ymin, xmax, ymax = sides
+    label = texts[facts.name].strip()
+    if xmax < xmin or ymax < ymin or not label:
+        return None
+    pose = texts[facts.pose].strip() if facts.pose >= 0 else "Unspecified"
+    if pose == "Unspecified":
+        return Annotation(
+            label=label,
+            shapes=(numbers.box(xmin, ymin, xmax, ymax, coords),),
+            truncated=flags[0],
+            occluded=flags[1],
+            difficult=flags[2],
+        )
+    return (
+        None
+        if pose.lower() in objects.UNSAID
+        else Annotation(
+            label=label,
+            shapes=(numbers.box(xmin, ymin, xmax, ymax, coords),),
+            truncated=flags[0],
+            occluded=flags[1],
+            difficult=flags[2],
+            attributes={"pose": pose},
+        )
+    )
+
+
+def _unfilled(annotation: Annotation) -> Annotation:
+    """Flags of 0 that were written only because tools want them are not said."""
+    changes = {name: None for name in FLAG_NAMES if getattr(annotation, name) is False}
+    return msgspec.structs.replace(annotation, **changes) if changes else annotation
+
+
+def _ordered(annotations: list[Annotation], order: Any, shown: str) -> list[Annotation]:
+    if not isinstance(order, list) or sorted(order, key=str) != sorted(range(len(annotations)), key=str):
+        raise SchemaError(
+            f"<{reserved.TAG}> was changed: the order does not fit the objects",
+            Where(file=shown),
+            "remove the element to read without it",
+        )
+    placed: list[Any] = [None] * len(annotations)
+    for annotation, place in zip(annotations, order, strict=True):
+        placed[place] = annotation
+    return placed
