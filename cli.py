@@ -293,12 +293,16 @@ def progress_bar(*, show: bool) -> Iterator[Callable[[str, int, int | None], Non
         yield progress
 
 
-class Terminated(BaseException):
-    """SIGTERM came: unwinds like Ctrl-C, so that nothing half-written stays."""
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM: unwinds everything, so that nothing half-written stays."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
-def _terminate(number: int, frame: Any) -> NoReturn:
-    raise Terminated
+def _stop(number: int, frame: Any) -> NoReturn:
+    raise Stopped(number)
 
 
 def _crashed(error: Exception, args: Sequence[str]) -> None:
@@ -325,12 +329,10 @@ def run(args: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted; nothing was written")
-        return INTERRUPTED
-    except Terminated:
-        say("terminated; nothing was written")
-        return TERMINATED
+    except (Stopped, click.Abort, KeyboardInterrupt) as stopped:
+        code = stopped.code if isinstance(stopped, Stopped) else INTERRUPTED
+        say(f"{'terminated' if code == TERMINATED else 'interrupted'}; nothing was written")
+        return code
     except Exception as error:
         from nucleus_convert.converters.errors import ConvertError
 
@@ -344,5 +346,7 @@ def run(args: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if we were told to ignore it
+        signal.signal(signal.SIGINT, _stop)
     sys.exit(run(sys.argv[1:]))

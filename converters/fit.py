@@ -101,6 +101,7 @@ class Fit:
         )
         self._rotation = Feature.ROTATION in spec.holds
         self._parts = Feature.PARTS in spec.holds
+        self._holes = Feature.HOLES in spec.holds
         self._box = Feature.BOX in spec.holds
         self._polygon = Feature.POLYGON in spec.holds
         self._extras = Feature.EXTRAS in spec.holds
@@ -113,7 +114,7 @@ class Fit:
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
-        values, name, extras_held = self._values, spec.name, self._extras
+        values, name, extras_watched = self._values, spec.name, not self._extras
         box_held, rotation, polygon_held, held = self._box, self._rotation, self._polygon, self._shapes_held
         plan: _Plan | None = None
         last: Any = None
@@ -123,17 +124,21 @@ class Fit:
             look = not shapes
             for shape in shapes:
                 kind = type(shape)
-                if kind is Box:
-                    if not box_held or (shape.rotation and not rotation):  # type: ignore[union-attr]
-                        look = True
-                elif kind is Polygon:
+                if kind is Polygon and polygon_held:
                     parts = shape.parts  # type: ignore[union-attr]
-                    if not polygon_held or len(parts) > 1 or len(parts[0]) > 1:
-                        look = look or not drawable(shape, spec)
+                    if len(parts) > 1 and not self._parts:
+                        look = True
+                    elif not self._holes:
+                        for part in parts:
+                            if len(part) > 1:
+                                look = True
+                elif kind is Box and box_held:
+                    if shape.rotation and not rotation:  # type: ignore[union-attr]
+                        look = True
                 elif kind not in held:
                     look = True
             extras = annotation.extras
-            foreign = not extras_held and bool(extras) and (len(extras) > 1 or name not in extras)
+            foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
             key = (look, foreign, values(annotation))
             if key != last:
                 if plan is not None and plan.carried:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nucleus_convert.converters.errors import OutputExistsError, WriteError, Where
+from nucleus_convert.converters import signals
+from nucleus_convert.converters.errors import OutputExistsError, Where, WriteError
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
@@ -49,20 +50,31 @@ def staging(target: Path, *, discard: bool = False) -> Iterator[Path]:
     It is removed at the end, whatever happened; :func:`commit` moves what is wanted out of it first.
     """
     parent = target.absolute().parent
+    missing = [above for above in (parent, *parent.parents) if not above.exists()]
+    folder: Path | None = None
+    try:
+        with signals.undisturbed():
+            folder = _make(parent, target.name, discard)
+        yield folder
+    finally:
+        if folder is not None:
+            with signals.undisturbed():
+                shutil.rmtree(folder, ignore_errors=True)
+                for above in missing:
+                    with suppress(OSError):  # it holds the output
+                        above.rmdir()
+
+
+def _make(parent: Path, name: str, discard: bool) -> Path:
     try:
         if discard:
-            folder = Path(tempfile.mkdtemp(prefix="nucleus-convert-"))
-        else:
-            parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=parent))
+            return Path(tempfile.mkdtemp(prefix="nucleus-convert-"))
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
     except OSError as error:
         raise WriteError(
             f"cannot write here ({error.strerror})", Where(file=str(parent)), hint="choose a folder you may write to"
         ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def commit(staged: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from typing import IO, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import fit, labelmap, layout, output, registry
+from nucleus_convert.converters import fit, labelmap, layout, output, registry, signals
 from nucleus_convert.converters import options as option_models
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters import verify as verifying
@@ -272,7 +273,8 @@ def _emit(
         staged.report.write_text(report.to_json(), encoding="utf-8")
         _save_rejected(report, spool, staged.rejected)
         if not plan.dry_run:
-            layout.commit(staged, place, written, overwrite=plan.overwrite)
+            with signals.undisturbed():
+                layout.commit(staged, place, written, overwrite=plan.overwrite)
 
 
 def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
@@ -383,7 +385,16 @@ def _explained(place: Layout, opened: sources.Opened | None) -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise WriteError(
-            "a worker process died, most likely for want of memory", where, hint="try again with --workers 1"
+            "a worker process died: for want of memory, or because it could not import what it needs",
+            where,
+            hint="try again with one worker",
+        ) from error
+    except (pickle.PicklingError, AttributeError) as error:
+        if "pickle" not in str(error):
+            raise
+        raise OptionError(
+            f"the data set cannot be handed to worker processes ({error})",
+            hint="map it with a function of a module, or use one worker",
         ) from error
     except MemoryError as error:
         raise WriteError("not enough memory", where, hint="convert the data set in parts") from error

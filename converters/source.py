@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from nucleus_convert.converters import signals
 from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, Where
 
 MAX_FILES = 2_000_000
@@ -75,13 +76,17 @@ def opened(path: Path) -> Iterator[Opened]:
     if path.suffix.lower() != ".zip" or path.is_dir():
         yield Opened(path, str(path))
         return
-    folder = Path(tempfile.mkdtemp(prefix="nucleus-convert-")).resolve()
+    folder: Path | None = None
     try:
+        with signals.undisturbed():
+            folder = Path(tempfile.mkdtemp(prefix="nucleus-convert-")).resolve()
         _unpack(path, folder)
         entries = list(folder.iterdir())
         yield Opened(entries[0] if len(entries) == 1 else folder, str(path), folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            with signals.undisturbed():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(path: Path, folder: Path) -> None:

@@ -8,9 +8,10 @@ open, and then the block is walked token by token. msgspec does the decoding, so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Generic, Literal, TypeVar
+from typing import BinaryIO, Generic, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -45,7 +46,7 @@ class Rows(msgspec.Struct, Generic[P]):
     first: int
     starts: list[int]
     ends: list[int]
-    probes: list[P | msgspec.MsgspecError]
+    probes: Sequence[P | Exception]
     numbers: list[int] | None = None
 
     def raw(self, i: int) -> bytes:
@@ -209,7 +210,7 @@ class JsonDocument:
         start, end = self._extent("$")
         try:
             key: str = msgspec.json.decode(self._buffer[start:end], type=str)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._malformed(_reason(error)) from error
         self._pos = end
         if self._peek(f"$.{key}") != b":":
@@ -253,10 +254,9 @@ class JsonDocument:
         data = self._buffer[start:end]
         try:
             msgspec.json.decode(data, type=msgspec.Raw)
-        except msgspec.DecodeError as error:
+            _check_text(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._locate(error, start, path) from error
-        except RecursionError as error:
-            raise self._too_deep(path) from error
         self._pos = end
         return data
 
@@ -301,20 +301,19 @@ class JsonDocument:
         if end <= start:
             return None
         data = self._buffer[start:end]
-        probes: list[P | msgspec.MsgspecError]
+        probes: list[P | Exception]
         try:
             probes = list(probe.decode(b"[" + data + b"]"))
-        except msgspec.ValidationError:
-            # Right or wrong boundary, some element is not what the probe wants: the walk tells which.
-            return None
-        except (msgspec.DecodeError, RecursionError):
+            _check_text(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # A wrong boundary, or an element that is wrong or not what the probe wants: the walk tells.
             return None
         starts, ends = [0], []
         for seam in _SEAM.finditer(data):
             ends.append(seam.start() + 1)
             starts.append(seam.end() - 1)
         ends.append(len(data))
-        if len(starts) != len(probes):
+        if len(starts) != len(probes) or not _wants_objects(probe):
             starts, ends = _by_raws(data)
         base = self._base + start
         self._pos = end
@@ -324,7 +323,7 @@ class JsonDocument:
         """The elements of a block, token by token: slower, for any JSON, and it can say what is wrong where."""
         starts: list[int] = []
         ends: list[int] = []
-        probes: list[P | msgspec.MsgspecError] = []
+        probes: list[P | Exception] = []
         self._extent(f"{path}[{index}]")
         origin = position = self._pos
         limit = min(len(self._buffer), origin + BLOCK)
@@ -334,10 +333,11 @@ class JsonDocument:
                 break
             raw = self._buffer[position:end]
             try:
+                _check_text(raw)
                 probes.append(probe.decode(b"[" + raw + b"]")[0])
             except msgspec.ValidationError as error:
                 probes.append(error)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise self._locate(error, position, f"{path}[{index + len(starts)}]", shift=1) from error
             except RecursionError as error:
                 raise self._too_deep(f"{path}[{index + len(starts)}]") from error
@@ -354,9 +354,7 @@ class JsonDocument:
             if position >= len(self._buffer):
                 break
         data = self._buffer[origin : self._pos]
-        return Rows(
-            data=data, base=self._base + origin, first=index, starts=starts, ends=ends, probes=probes
-        )
+        return Rows(data=data, base=self._base + origin, first=index, starts=starts, ends=ends, probes=probes)
 
     # ------------------------------------------------------------------ what is wrong, and where
 
@@ -381,15 +379,20 @@ class JsonDocument:
 
     def _too_deep(self, path: str) -> SchemaError:
         return SchemaError(
-            "nested too deeply to be a label file", Where(file=str(self.path), path=path), hint="is this the right file?"
+            "nested too deeply to be a label file",
+            Where(file=str(self.path), path=path),
+            hint="is this the right file?",
         )
 
     def _locate(
-        self, error: msgspec.DecodeError, start: int, path: str, shift: int = 0
+        self, error: msgspec.DecodeError | UnicodeDecodeError, start: int, path: str, shift: int = 0
     ) -> MalformedFileError:
-        """The error of a value that begins at ``start``, with the line that msgspec's byte position falls on."""
-        found = re.search(r"byte (\d+)", str(error))
-        position = start + (int(found.group(1)) - shift if found else 0)
+        """The error of a value that begins at ``start``, with the line that the error's byte position falls on."""
+        if isinstance(error, UnicodeDecodeError):
+            position = start + error.start
+        else:
+            found = re.search(r"byte (\d+)", str(error))
+            position = start + (int(found.group(1)) - shift if found else 0)
         return MalformedFileError(
             f"not valid JSON: {_reason(error)}",
             Where(file=str(self.path), line=self._line(position), path=path),
@@ -398,7 +401,20 @@ class JsonDocument:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "the text is not UTF-8"
     return re.sub(r"^JSON is malformed: ", "", re.sub(r" ?\(byte \d+\)$", "", str(error)))
+
+
+def _check_text(data: bytes) -> None:
+    """Raise UnicodeDecodeError unless ``data`` is UTF-8: msgspec looks only into the strings that it keeps."""
+    if not data.isascii():
+        data.decode()
+
+
+def _wants_objects(probe: msgspec.json.Decoder[list[P]]) -> bool:
+    """Whether what the probe decodes are objects: then each bound is a seam, and as many seams as bounds are they."""
+    return all(isinstance(kind, type) and issubclass(kind, msgspec.Struct) for kind in get_args(probe.type))
 
 
 def line_at(path: Path, offset: int) -> int:
@@ -497,7 +513,8 @@ def scan_lines(path: Path, probe: msgspec.json.Decoder[P]) -> Iterator[Rows[P]]:
                 rest = block
                 if len(rest) > LARGEST_VALUE:
                     raise SchemaError(
-                        f"line {line} is longer than {LARGEST_VALUE >> 20} MiB", Where(file=str(path), line=line)
+                        f"line {line} is longer than {LARGEST_VALUE >> 20} MiB",
+                        Where(file=str(path), line=line),
                     )
                 continue
             rest = block[cut:]
@@ -513,22 +530,31 @@ def _lines(data: bytes, base: int, line: int, probe: msgspec.json.Decoder[P]) ->
     ends: list[int] = []
     numbers: list[int] = []
     position = 3 if base == 0 and data.startswith(b"\xef\xbb\xbf") else 0
+    tidy = True
     for number, text in enumerate(data[position:].split(b"\n"), line):
-        if text.strip():
-            starts.append(position)
-            ends.append(position + len(text))
+        row = text.strip(b" \t\r")
+        if row:
+            start = position + text.find(row[:1])
+            starts.append(start)
+            ends.append(start + len(row))
             numbers.append(number)
+            tidy = tidy and row[0] == 0x7B and row[-1] == 0x7D
         position += len(text) + 1
-    probes: list[P | msgspec.MsgspecError] = []
-    try:
-        probes = list(probe.decode_lines(data[starts[0] :] if starts else b""))
-    except msgspec.MsgspecError:
-        probes = []
+    probes: Sequence[P | Exception] = ()
+    # Decoding them together is quicker, but takes values that go over lines, and several in a line. Neither can be
+    # where every line begins and ends as an object does and there are as many values as lines.
+    if tidy and starts:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            _check_text(data)
+            probes = probe.decode_lines(data[starts[0] :])
     if len(probes) != len(starts):
-        probes = []
-        for start, end in zip(starts, ends, strict=True):
-            try:
-                probes.append(probe.decode(data[start:end]))
-            except msgspec.MsgspecError as error:
-                probes.append(error)
+        probes = [_probe_line(data[start:end], probe) for start, end in zip(starts, ends, strict=True)]
     return Rows(data=data, base=base, first=line, starts=starts, ends=ends, probes=probes, numbers=numbers)
+
+
+def _probe_line(text: bytes, probe: msgspec.json.Decoder[P]) -> P | Exception:
+    try:
+        _check_text(text)
+        return probe.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return error

@@ -45,14 +45,22 @@ class RowFile:
         Raises:
             ReadError: the file is gone, or shorter than it was when it was indexed.
         """
-        if self._descriptor is None:
-            self._descriptor = self._open()
-        data = _pread(self._descriptor, length, offset)
-        if len(data) != length:
-            raise ReadError(
-                "the file changed while it was read", Where(file=str(self.path)), hint="convert it again, from a copy"
-            )
-        return data
+        return self.read_rows([(0, offset, length)])[0]
+
+    def read_rows(self, rows: list[tuple[int, int, int]]) -> list[bytes]:
+        """The bytes of rows as :meth:`RowIndex.stretch` gives them: (position, offset, length) of each."""
+        descriptor = self._descriptor
+        if descriptor is None:
+            descriptor = self._descriptor = self._open()
+        found = [_pread(descriptor, length, offset) for _, offset, length in rows]
+        for data, (_, _, length) in zip(found, rows, strict=True):
+            if len(data) != length:
+                raise ReadError(
+                    "the file changed while it was read",
+                    Where(file=str(self.path)),
+                    hint="convert it again, from a copy",
+                )
+        return found
 
     def _open(self) -> int:
         try:
@@ -122,9 +130,3 @@ class RowIndex:
     def rows(self, group: int) -> list[tuple[int, int, int]]:
         """(position among all rows, offset, length) of each row of a group."""
         return self.stretch(group, group + 1)[0]
-
-    def positions(self, group: int) -> list[int]:
-        """Positions among all rows of each row of a group."""
-        assert self._order is not None
-        assert self._bounds is not None
-        return [int(row) for row in self._order[self._bounds[group] : self._bounds[group + 1]]]

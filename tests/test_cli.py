@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from nucleus_convert import LabelSet, cli
-from nucleus_convert.converters import ir, pipeline, registry
+from nucleus_convert.converters import ir, pipeline, registry, signals
 from nucleus_convert.converters.options import described
 from nucleus_convert.converters.protocol import Feature, Target
 from nucleus_convert.converters.report import Report
@@ -69,7 +70,8 @@ def test_help_imports_nothing_heavy_and_is_quick() -> None:
         "run(['--help'])\n"
         "heavy = {'pydantic', 'msgspec', 'numpy', 'rich', 'PIL', 'lxml', 'pycocotools', 'yaml'}\n"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
-        "print([name for name in sys.modules if name.startswith('nucleus_convert.formats')], file=sys.stderr)\n"
+        "ours = [name for name in sys.modules if name.startswith('nucleus_convert.formats')]\n"
+        "print(ours, file=sys.stderr)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.split() == ["[]", "[]"]
@@ -144,14 +146,15 @@ def test_the_list_of_commands_is_complete() -> None:
 
 def test_completion_knows_commands_and_options(tmp_path: Path) -> None:
     def complete(words: str, number: int) -> list[str]:
-        env = {
-            **os.environ,
+        asked = {
             "_CONVERT_COMPLETE": "bash_complete",
             "COMP_WORDS": words,
             "COMP_CWORD": str(number),
         }
         script = "import sys; sys.argv = ['convert']; from nucleus_convert.cli import main; main()"
-        result = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
+        result = subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True
+        )
         return [line.partition(",")[2] for line in result.stdout.splitlines()]
 
     assert "coco2nucleus" in complete("convert co", 1)
@@ -211,8 +214,9 @@ def test_common_options_reach_the_pipeline(
         return Report()
 
     monkeypatch.setattr(pipeline, "convert", convert)
-    given = "--fail-on loss --on-error skip --labels m.toml --log l --overwrite --verify all --workers 3 --dry-run"
-    assert run("coco2ir", tiny, "-o", tmp_path / "a", *given.split()).code == 0
+    given = "--fail-on loss --on-error skip --labels m.toml --log l --verify all --workers 3"
+    flags = ("--overwrite", "--dry-run")
+    assert run("coco2ir", tiny, "-o", tmp_path / "a", *given.split(), *flags).code == 0
     assert seen == {
         "src": tiny,
         "dst": tmp_path / "a",
@@ -252,9 +256,9 @@ def test_detect(run: Any, tiny: Path, fixtures: Path, tmp_path: Path) -> None:
 def test_formats(run: Any) -> None:
     code, out, err = run("formats")
     assert (code, err) == (0, "")
-    rows = {line[:24].strip(): line[24:].split() for line in out.splitlines()}
-    for feature in Feature:
-        assert any(str(feature) in row for row in rows), feature
+    header, *rows = out.splitlines()
+    assert header.split() == list(registry.FORMATS)
+    assert [re.split("  +", row)[0] for row in rows[: len(Feature)]] == [str(feature) for feature in Feature]
     code, out, _ = run("formats", "--json")
     said = json.loads(out)
     assert list(said) == list(registry.FORMATS)
@@ -396,6 +400,30 @@ def test_an_interrupted_run_leaves_nothing(
     assert (process.returncode, out, err) == (code, "", said)
     assert sorted(path.name for path in target.parent.iterdir()) == ["a.ndjson", "a.report.json"]
     assert target.read_text() == "what was there before"
+
+
+def _raise_and_go_on(came: list[int]) -> None:
+    with signals.undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        came.append(0)
+
+
+def test_signals_wait_for_what_must_happen_whole() -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with signals.undisturbed():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert came == []
+        assert came
+        came.clear()
+        with pytest.raises(KeyboardInterrupt):
+            _raise_and_go_on(came)
+        assert came == [0]
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(signals.SIGNALS) == set()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # ---------------------------------------------------------------------- terminals

@@ -328,6 +328,13 @@ def test_a_failure_leaves_what_was_there(
     assert names(out) == sorted({*before, *(["data", "data/sub"] if again else [])})
 
 
+def test_a_failure_leaves_no_empty_folders(tiny: Path, out: Path, folder_format: Any) -> None:
+    folder_format(failing(MemoryError()))
+    with pytest.raises(WriteError):
+        convert(tiny, out / "deep/er/data", source="coco", target="folder")
+    assert names(out) == []
+
+
 def test_a_file_that_vanishes_while_it_is_read_is_a_reading_error(many: Path, out: Path) -> None:
     with pytest.raises(ReadError, match=r"many\.ndjson: cannot be read \(No such file"):
         convert(
@@ -606,7 +613,7 @@ def _without_dogs(record: Record) -> Record:
 def test_read_change_write(many: Path, out: Path) -> None:
     report = Report()
     labels = read(many, report=report).map(_without_dogs)
-    write(labels, out / "cats.ndjson", "ir", report=report, workers=2)
+    write(labels, out / "cats.ndjson", "ir", report=report)
     assert {annotation.label for annotation in read(out / "cats.ndjson").annotations()} == {"cat"}
     balance = report.ledger.balance()["object"]
     assert (balance["read"], balance["written"], balance["dropped"]) == (1042, 521, 521)
@@ -614,6 +621,14 @@ def test_read_change_write(many: Path, out: Path) -> None:
     with pytest.raises(OutputExistsError):
         write(labels, out / "cats.ndjson", "ir")
     write(labels, out / "cats.ndjson", "ir", overwrite=True)
+
+
+def test_a_function_that_workers_cannot_have_is_named(many: Path, out: Path) -> None:
+    labels = read(many, "ir").map(lambda record: record)
+    with pytest.raises(OptionError, match="cannot be handed to worker processes"):
+        write(labels, out / "a.ndjson", "ir", workers=2)
+    assert names(out) == []
+    write(labels, out / "a.ndjson", "ir")
 
 
 def test_errors_of_reading_come_as_they_are(out: Path) -> None:

@@ -7,7 +7,7 @@ back), or refused with its JSON path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
 
 _UNSET = msgspec.UNSET
-_CROWDS = {0: False, 1: True}
+_CROWDS: dict[Any, Any] = {0: False, 1: True, _UNSET: None}
 _TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a bool", int: "a number", float: "a number"}
 
 
@@ -54,72 +54,108 @@ class RowReader:
         self.tags = tags
         self.offset = offset
 
-    def read(self, raw: bytes, row: int, item: Item, report: Report) -> Annotation:
-        """The annotation of a row; ``row`` is its position in the array.
+    def read(
+        self,
+        raws: Sequence[bytes],
+        rows: Sequence[tuple[int, int, int]],
+        item: Item,
+        report: Report,
+        annotations: list[Annotation],
+    ) -> None:
+        """Add the annotations of an item's rows to ``annotations``.
+
+        Args:
+            raws: the rows verbatim.
+            rows: for each, its position in the array first.
+            item: whose rows they are.
+            report: findings; it is told of rows that are wrong, and says whether to go on.
+            annotations: what is read so far.
 
         Raises:
-            ConvertError: the row is wrong, with its JSON path.
+            ConvertError: a row is wrong, with its JSON path, and the policy is to fail.
         """
-        try:
-            given = wire.DECODE_ANNOTATION(raw)
-        except msgspec.DecodeError:
-            return self._careful(raw, row, item, report)
-        return self._plain(given, row, item) or self._careful(raw, row, item, report)
-
-    def _plain(self, given: wire.AnnotationRow, row: int, item: Item) -> Annotation | None:
-        """The annotation of a row that is as COCO writes it; None if something in it needs a closer look."""
-        label = self.names.get(given.category_id)  # type: ignore[arg-type]
-        identity, bbox, segmentation = given.id, given.bbox, given.segmentation
-        if label is None or bbox is _UNSET or given.keypoints is not _UNSET:
-            return None
-        if type(identity) is not int:
-            if identity is not _UNSET or not self.predicted:
-                return None
-            identity = None
-        crowd = _CROWDS.get(given.iscrowd)  # type: ignore[arg-type]
-        if crowd is None and given.iscrowd is not _UNSET:
-            return None
-        extras: dict[str, Any] = {"row": row + self.offset}
-        if type(segmentation) is list:
-            if not segmentation:
-                return None
-            for ring in segmentation:
-                if len(ring) < 6 or len(ring) % 2 or (ring[0] == ring[-2] and ring[1] == ring[-1]):
-                    return None
-            parts = ((segmentation[0],),) if len(segmentation) == 1 else tuple([(ring,) for ring in segmentation])
-            shapes: tuple[Shape, ...] = (Box(*bbox), Polygon(parts))
-        elif type(segmentation) is wire.Rle:
-            path = f"{self.path}[{row}].segmentation"
-            height, width = segmentation.size
-            shapes = (Box(*bbox), self._mask(segmentation.counts, height, width, path, item, extras))
-        else:
-            shapes = (Box(*bbox),)
-        if given.area is not _UNSET:
-            extras["area"] = given.area
-        if given.num_keypoints is not _UNSET:
-            extras["num_keypoints"] = given.num_keypoints
-        if given.score is _UNSET and given.track_id is _UNSET and given.attributes is _UNSET:
-            return Annotation(
-                label=label,
-                shapes=shapes,
-                id=identity,
-                predicted=self.predicted,
-                crowd=crowd,
-                extras={"coco": extras},
+        names, offset, predicted = self.names, self.offset, self.predicted
+        decode, add = wire.DECODE_ANNOTATION, annotations.append
+        for raw, (row, _, _) in zip(raws, rows, strict=True):
+            # As COCO writes it: a known category, a box, perhaps a region, nothing odd. All else takes the careful way.
+            try:
+                given = decode(raw)
+            except msgspec.DecodeError:
+                self._otherwise(raw, row, item, report, annotations)
+                continue
+            label = names.get(given.category_id)  # type: ignore[arg-type]
+            identity, bbox, segmentation = given.id, given.bbox, given.segmentation
+            crowd = _CROWDS.get(given.iscrowd, _UNSET)
+            if (
+                label is None
+                or bbox is _UNSET
+                or crowd is _UNSET
+                or given.keypoints is not _UNSET
+                or (type(identity) is not int and not (predicted and identity is _UNSET))
+            ):
+                self._otherwise(raw, row, item, report, annotations)
+                continue
+            extras: dict[str, Any] = {"row": row + offset}
+            if type(segmentation) is list:
+                if len(segmentation) == 1:
+                    parts: tuple[tuple[Ring, ...], ...] = ((segmentation[0],),)
+                else:
+                    parts = tuple([(ring,) for ring in segmentation])
+                for ring in segmentation:
+                    if len(ring) < 6 or len(ring) & 1 or (ring[0] == ring[-2] and ring[1] == ring[-1]):
+                        parts = ()
+                if not parts:
+                    self._otherwise(raw, row, item, report, annotations)
+                    continue
+                shapes: tuple[Shape, ...] = (Box(*bbox), Polygon(parts))
+            elif segmentation is _UNSET:
+                shapes = (Box(*bbox),)
+            else:
+                try:
+                    mask = self._mask(segmentation, f"{self.path}[{row}].segmentation", item, extras)  # type: ignore[arg-type]
+                except ConvertError as error:
+                    report.reject(error, wire.DECODE(raw))
+                    continue
+                shapes = (Box(*bbox), mask)
+            if given.area is not _UNSET:
+                extras["area"] = given.area
+            if given.num_keypoints is not _UNSET:
+                extras["num_keypoints"] = given.num_keypoints
+            if given.score is _UNSET and given.track_id is _UNSET and given.attributes is _UNSET:
+                add(
+                    Annotation(
+                        label=label,
+                        shapes=shapes,
+                        id=None if identity is _UNSET else identity,
+                        predicted=predicted,
+                        crowd=crowd,
+                        extras={"coco": extras},
+                    )
+                )
+                continue
+            add(
+                Annotation(
+                    label=label,
+                    shapes=shapes,
+                    id=None if identity is _UNSET else identity,
+                    predicted=predicted,
+                    confidence=None if given.score is _UNSET else given.score,
+                    track=None if given.track_id is _UNSET else given.track_id,
+                    crowd=crowd,
+                    attributes={} if given.attributes is _UNSET else given.attributes,
+                    extras={"coco": extras},
+                )
             )
-        return Annotation(
-            label=label,
-            shapes=shapes,
-            id=identity,
-            predicted=self.predicted,
-            confidence=None if given.score is _UNSET else given.score,
-            track=None if given.track_id is _UNSET else given.track_id,
-            crowd=crowd,
-            attributes={} if given.attributes is _UNSET else given.attributes,
-            extras={"coco": extras},
-        )
 
     # ------------------------------------------------------------------ the careful way
+
+    def _otherwise(
+        self, raw: bytes, row: int, item: Item, report: Report, annotations: list[Annotation]
+    ) -> None:
+        try:
+            annotations.append(self._careful(raw, row, item, report))
+        except ConvertError as error:
+            report.reject(error, wire.DECODE(raw))
 
     def _careful(self, raw: bytes, row: int, item: Item, report: Report) -> Annotation:
         place = f"{self.path}[{row}]"
@@ -282,14 +318,13 @@ class RowReader:
         rest = {key: entry for key, entry in value.items() if key not in ("size", "counts")}
         if rest:
             extras["rle"] = rest
-        return self._mask(counts, int(size[0]), int(size[1]), path, item, extras)
+        return self._mask(wire.Rle((int(size[0]), int(size[1])), counts), path, item, extras)
 
-    def _mask(
-        self, counts: str | list[int], height: int, width: int, path: str, item: Item, extras: dict[str, Any]
-    ) -> Mask:
+    def _mask(self, rle: wire.Rle, path: str, item: Item, extras: dict[str, Any]) -> Mask:
         from nucleus_convert.converters import masks  # heavy, and many files have no mask
 
         where = Where(file=self.file, path=path, item=str(item.path or item.id))
+        counts, (height, width) = rle.counts, rle.size
         runs = masks.read_counts(counts, height, width, where=where)
         if item.width and item.height and (height, width) != (item.height, item.width):
             turned = (height, width) == (item.width, item.height)

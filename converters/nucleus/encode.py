@@ -1,0 +1,456 @@
+"""A stretch of records to lines of payloads: what :mod:`write` gives to :func:`parallel.encode_chunks`.
+
+Most annotations are a box, or a polygon of one ring with its box, and go a straight way; the rest are planned
+shape by shape (:mod:`draw`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import UnrepresentableError, Where
+from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
+from nucleus_convert.converters.nucleus import names
+from nucleus_convert.converters.nucleus.draw import SLACK, Canvas
+from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, VERSION, Kinds, Packer
+from nucleus_convert.converters.nucleus.options import ReferenceId
+from nucleus_convert.converters.report import Fate, Report
+from nucleus_convert.formats.nucleus import wire
+from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
+
+_NULL = re.compile(rb"null")
+_BOX: Fate = (("object", "written"), ("box", "written"))
+_POLYGON: Fate = (("object", "written"), ("polygon", "written"))
+_BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
+_OWN_KEYS = frozenset({PLAIN, "reference_id", "size", "camera"})
+"""Keys of an item's ``extras["nucleus"]`` that are ours, not the source's."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an encoder needs to know. Picklable."""
+
+    labels: Mapping[str, Label]
+    shapes: frozenset[str] | None
+    reference_id: ReferenceId
+    several_subsets: bool
+    image_root: str | None
+    mask_url_prefix: str
+    masks: str
+    """The folder that mask pictures are written to."""
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """An item that belongs into a scene; ``metadata`` and ``more`` (unknown keys) are JSON."""
+
+    index: int
+    reference_id: str
+    kind: str
+    url: str
+    metadata: bytes
+    more: bytes = b"{}"
+    scene: str | None = None
+    frame: int = 0
+    sensor: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """A stretch of records, encoded."""
+
+    count: int
+    items: bytes
+    annotations: bytes
+    predictions: bytes
+    references: list[str]
+    frames: list[Frame]
+    kinds: Kinds
+    item_kinds: Kinds
+    taxonomies: dict[str, list[str]]
+    masks: list[str]
+
+
+class Encoder:
+    """Encodes stretches of records. Picklable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __reduce__(self) -> Any:
+        return Encoder, (self.settings,)
+
+    def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
+        """The lines of the records, and what must be known of them."""
+        stretch = _Stretch(self.settings, report)
+        held = list(records)
+        boxes = iter(_boxes_given(held))
+        for record in held:
+            stretch.record(record, boxes)
+        return stretch.finish()
+
+
+class ItemPayload(msgspec.Struct, omit_defaults=True, gc=False):
+    """An image that is not part of a scene."""
+
+    image_url: str
+    reference_id: str
+    metadata: Any = None
+
+
+class _Stretch:
+    """The lines of a stretch of records, as they come to be."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.report = report
+        self.packer = Packer(settings.labels)
+        self.items: list[Any] = []
+        self.annotations: list[Any] = []
+        self.predictions: list[Any] = []
+        self.references: list[str] = []
+        self.frames: list[Frame] = []
+        self.taxonomies: dict[str, dict[str, None]] = {}
+        self.masks: list[str] = []
+        self.fates: Counter[Fate] = Counter()
+        self.count = 0
+        self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
+        """Nulls meant to be there: ids that the source did not have."""
+        self._boxes = self._polygons = self._both = 0
+        self._missing = 0
+        self._first_missing: Where | None = None
+        self._relative = 0
+        self._first_relative: Where | None = None
+
+    # ------------------------------------------------------------------ annotations
+
+    def record(self, record: Record, boxes_given: Iterator[bool]) -> None:
+        """Make the lines of a record. ``boxes_given`` is what :func:`_boxes_given` says, from here on."""
+        settings = self.settings
+        item = record.item
+        reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
+        canvas: Canvas | None = None
+        straight = settings.shapes is None
+        used: set[str] = set()
+        annotations, packer = self.annotations, self.packer
+        for ordinal, annotation in enumerate(record.annotations):
+            shapes = annotation.shapes
+            count = len(shapes)
+            label = annotation.label
+            reserved: dict[str, Any] | None = None
+            # The straight way: a box, a polygon of one ring, or both where the polygon gives the box.
+            if count == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
+                if next(boxes_given) and straight and label and not annotation.derived:
+                    box, polygon = shapes
+                    point = iter(polygon.parts[0][0])  # type: ignore[union-attr]
+                    geometry: Any = Vertices(list(map(Vertex, point, point)))
+                    kind = "polygon"
+                    reserved = {"v": VERSION, "box": [box.x, box.y, box.width, box.height]}  # type: ignore[union-attr]
+            elif count == 1 and straight and label and not annotation.derived:
+                shape = shapes[0]
+                if type(shape) is Box:
+                    if not shape.rotation:
+                        geometry = Rectangle(shape.x, shape.y, shape.width, shape.height)
+                        kind = "box"
+                        reserved = {"v": VERSION}
+                elif type(shape) is Polygon and len(shape.parts) == 1 and len(shape.parts[0]) == 1:
+                    ring = shape.parts[0][0]
+                    if len(ring) >= 6 and not len(ring) & 1:
+                        point = iter(ring)
+                        geometry = Vertices(list(map(Vertex, point, point)))
+                        kind = "polygon"
+                        reserved = {"v": VERSION}
+            if reserved is None or annotation.embedding is not None or FORMAT in annotation.extras:
+                if canvas is None:
+                    canvas = Canvas(self, record, reference, used)
+                canvas.draw(annotation, ordinal)
+                continue
+            if count == 2:
+                self._both += 1
+            elif kind == "box":
+                self._boxes += 1
+            else:
+                self._polygons += 1
+            if annotation.predicted or annotation.confidence is not None or annotation.class_pdf is not None:
+                if canvas is None:
+                    canvas = Canvas(self, record, reference, used)
+                canvas.add_first(annotation, ordinal, kind, geometry, reserved)
+                continue
+            identity = annotation.id
+            if type(identity) is int:
+                name = str(identity)
+                reserved["id"] = identity
+            elif identity and type(identity) is str:
+                name = identity
+            else:
+                name = ""
+            if not name or name in used:
+                if canvas is None:
+                    canvas = Canvas(self, record, reference, used)
+                canvas.add_first(annotation, ordinal, kind, geometry, reserved)
+                continue
+            used.add(name)
+            meta = packer.annotation(annotation, reserved)
+            if len(reserved) > 1:
+                meta[KEY] = reserved
+            payload = Payload(label, kind, geometry, reference, name, meta or None)  # type: ignore[arg-type]
+            if annotation.track is not None:
+                payload.track_reference_id = str(annotation.track)
+            annotations.append(payload)
+        self._item(item, reference, canvas)
+        self.count += 1
+
+    def missing_id(self, annotation: str, item: Item) -> None:
+        """Take note of an annotation that had no id and was given one."""
+        self._missing += 1
+        if self._first_missing is None:
+            self._first_missing = Where(item=str(item.path or item.id), annotation=annotation)
+
+    def taxonomy(self, name: str, label: str) -> None:
+        """Take note of a label of a taxonomy."""
+        self.taxonomies.setdefault(name, {})[label] = None
+
+    # ------------------------------------------------------------------ items
+
+    def _item(self, item: Item, reference: str, canvas: Canvas | None) -> None:
+        meta: dict[str, Any] = {}
+        reserved: dict[str, Any] = {"v": VERSION}
+        path = item.path
+        if path:
+            place = names.location(path, self.settings.image_root, item)
+            url = place.url
+            if place.relative:
+                self._relative += 1
+                if self._first_relative is None:
+                    self._first_relative = Where(item=str(item.id), path=path)
+        else:
+            url = reference
+            self.report.add(
+                Code.COMPLETED,
+                "image location (the reference id)",
+                format=FORMAT,
+                where=Where(item=str(item.id)),
+            )
+        if url != path:
+            reserved["path"] = path
+        if item.id != reference or type(item.id) is not str:
+            reserved["id"] = item.id
+        if item.width is not None:
+            meta["width"] = item.width
+        if item.height is not None:
+            meta["height"] = item.height
+        if item.subset is not None:
+            meta["subset"] = item.subset
+        scene = item.scene
+        if scene is not None and scene.timestamp is not None:
+            meta["timestamp"] = scene.timestamp
+        if canvas is not None:
+            canvas.finish(meta, reserved)
+        if item.camera is not None:
+            _camera(item, meta, reserved)
+        self.packer.item(item.attributes, item.extras, meta, reserved)
+        if len(reserved) > 1:
+            meta[KEY] = reserved
+        self.packer.item_kinds.note_all(meta)
+        own = item.extras.get(FORMAT)
+        more = {key: value for key, value in own.items() if key not in _OWN_KEYS} if own else {}
+        if own and "size" in own:  # the source gave it beside the metadata
+            for key in own["size"]:
+                if key in meta:
+                    more[key] = meta.pop(key)
+        self.references.append(reference)
+        if scene is not None or item.kind == "pointcloud":
+            self.frames.append(
+                Frame(
+                    index=self.count,
+                    reference_id=reference,
+                    kind=item.kind,
+                    url=url,
+                    metadata=self._checked([meta], ENCODER.encode(meta), 0),
+                    more=self._checked([more], ENCODER.encode(more), 0),
+                    scene=None if scene is None else scene.id,
+                    frame=0 if scene is None else scene.frame,
+                    sensor=None if scene is None else scene.sensor,
+                )
+            )
+        elif more:
+            self.items.append({"image_url": url, "reference_id": reference, "metadata": meta, **more})
+        else:
+            self.nulls["items"] += "path" in reserved and path is None
+            self.items.append(ItemPayload(url, reference, meta or None))
+
+    # ------------------------------------------------------------------ the end
+
+    def finish(self) -> Chunk:
+        """Encode the lines, and put what was counted into the report."""
+        fates = self.fates
+        for fate, count in ((_BOX, self._boxes), (_POLYGON, self._polygons), (_BOTH, self._both)):
+            if count:
+                fates[fate] += count
+        report = self.report
+        for fate, count in fates.items():
+            report.ledger.fate(fate, count)
+        report.ledger.item("written", self.count)
+        if self._missing:
+            report.add(
+                Code.MISSING_ID, "annotation", format=FORMAT, where=self._first_missing, count=self._missing
+            )
+        if self._relative:
+            report.add(
+                Code.RELATIVE_URL,
+                "relative paths",
+                format=FORMAT,
+                where=self._first_relative,
+                count=self._relative,
+            )
+        return Chunk(
+            count=self.count,
+            items=self._lines(self.items, "items"),
+            annotations=self._lines(self.annotations, "annotations"),
+            predictions=self._lines(self.predictions, "predictions"),
+            references=self.references,
+            frames=self.frames,
+            kinds=self.packer.kinds,
+            item_kinds=self.packer.item_kinds,
+            taxonomies={name: list(labels) for name, labels in self.taxonomies.items()},
+            masks=self.masks,
+        )
+
+    def _lines(self, payloads: list[Any], stem: str) -> bytes:
+        if not payloads:
+            return b""
+        try:
+            lines = ENCODER.encode_lines(payloads)
+        except UnicodeEncodeError as error:
+            raise UnrepresentableError(
+                f"text that is not valid Unicode: {error.object[:80]!r}", hint="mend it in the source"
+            ) from error
+        return self._checked(payloads, lines, self.nulls[stem])
+
+    def _checked(self, payloads: list[Any], lines: bytes, meant: int) -> bytes:
+        """``lines``, unless a number in them is none: msgspec writes NaN and infinity as null.
+
+        Only where there are more nulls than are ``meant`` to be there is every value looked at.
+        """
+        if len(_NULL.findall(lines)) != meant:
+            for payload in payloads:
+                path = not_finite(msgspec.to_builtins(payload))
+                if path is not None:
+                    raise UnrepresentableError(
+                        "a number is NaN or infinite, which JSON has no word for",
+                        Where(
+                            path=f"${path}",
+                            item=str(_named(payload, "reference_id")),
+                            annotation=_named(payload, "annotation_id"),
+                        ),
+                        hint="mend the value in the source",
+                    )
+        return lines
+
+
+class _Packs(dict[int, Any]):
+    """Functions that pack so many numbers as doubles."""
+
+    def __missing__(self, count: int) -> Any:
+        pack = self[count] = struct.Struct(f"{count}d").pack
+        return pack
+
+
+def _boxes_given(records: list[Record]) -> list[bool]:
+    """For each annotation of a box and a polygon: whether the polygon, of one ring, gives the box to the pixel.
+
+    All of a stretch at once: looking for the ends of each ring by itself takes four times as long.
+    """
+    packs = _Packs()
+    rings: list[bytes] = []
+    sizes: list[int] = []
+    boxes: list[bytes] = []
+    places: list[int] = []
+    count = 0
+    for record in records:
+        for annotation in record.annotations:
+            shapes = annotation.shapes
+            if len(shapes) == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
+                box, polygon = shapes
+                parts = polygon.parts
+                if len(parts) == 1 and len(parts[0]) == 1:
+                    ring = parts[0][0]
+                    size = len(ring)
+                    if size >= 6 and not size & 1 and not box.rotation:
+                        try:
+                            rings.append(packs[size](*ring))
+                            boxes.append(packs[4](box.x, box.y, box.width, box.height))
+                        except OverflowError:
+                            del rings[len(boxes) :]
+                        else:
+                            sizes.append(size)
+                            places.append(count)
+                count += 1
+    given = [False] * count
+    if places:
+        import numpy as np
+
+        points = np.frombuffer(b"".join(rings)).reshape(-1, 2)
+        starts = np.zeros(len(sizes), np.int64)
+        np.cumsum(np.array(sizes[:-1], np.int64) // 2, out=starts[1:])
+        rectangles = np.frombuffer(b"".join(boxes)).reshape(-1, 4)
+        low = np.abs(np.minimum.reduceat(points, starts, axis=0) - rectangles[:, :2])
+        high = np.abs(np.maximum.reduceat(points, starts, axis=0) - (rectangles[:, :2] + rectangles[:, 2:]))
+        near = ((low <= SLACK) & (high <= SLACK)).all(axis=1)
+        for place in np.array(places)[near].tolist():
+            given[place] = True
+    return given
+
+
+def _named(payload: Any, name: str) -> Any:
+    return payload.get(name) if isinstance(payload, dict) else getattr(payload, name, None)
+
+
+def not_finite(value: Any) -> str | None:
+    """The path of the first number in ``value`` that is NaN or infinite."""
+    pairs: Iterable[tuple[str, Any]]
+    if type(value) is float:
+        return None if math.isfinite(value) else ""
+    if type(value) is dict:
+        pairs = [(f".{key}", entry) for key, entry in value.items()]
+    elif type(value) in (list, tuple):
+        pairs = [(f"[{i}]", entry) for i, entry in enumerate(value)]
+    else:
+        return None
+    for step, entry in pairs:
+        rest = not_finite(entry)
+        if rest is not None:
+            return step + rest
+    return None
+
+
+def _camera(item: Item, meta: dict[str, Any], reserved: dict[str, Any]) -> None:
+    """Calibration, where the SDK looks for it; what the SDK would refuse goes under the reserved key."""
+    camera = item.camera
+    assert camera is not None
+    params: dict[str, Any] = {
+        "position": dict(zip("xyz", camera.position, strict=True)),
+        "heading": dict(zip("wxyz", camera.heading, strict=True)),
+        "fx": camera.fx,
+        "fy": camera.fy,
+        "cx": camera.cx,
+        "cy": camera.cy,
+    }
+    rest: dict[str, Any] = {}
+    if camera.model in wire.CAMERA_MODELS:
+        params["camera_model"] = camera.model
+    elif camera.model is not None:
+        rest["model"] = camera.model
+    for name, value in camera.distortion.items():
+        if name in wire.DISTORTION:
+            params[name] = value
+        else:
+            rest.setdefault("distortion", {})[name] = value
+    if rest:
+        reserved["camera"] = rest
+    meta["camera_params"] = params

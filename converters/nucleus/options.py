@@ -1,0 +1,82 @@
+"""Options of reading and writing Nucleus payloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, Field, field_validator
+
+from nucleus_convert.formats.nucleus import wire
+
+ReferenceId: TypeAlias = Literal["path", "stem", "name", "id"]
+DRAWN = ("polygon", "mask", "box", "line", "keypoints", "cuboid", "tag")
+"""The kinds of shapes that payloads can draw, in the order an object's payloads are written."""
+
+
+class ReadOptions(BaseModel, extra="forbid"):
+    """How to read Nucleus payloads."""
+
+    predictions: bool = Field(
+        False, description="Take everything for predictions, whatever the files are called."
+    )
+    mask_folder: Path | None = Field(
+        None,
+        description="Folder with the PNGs that mask payloads name, where mask_url does not lead to them.",
+    )
+
+
+class WriteOptions(BaseModel, extra="forbid"):
+    """How to write Nucleus payloads."""
+
+    shapes: str = Field(
+        "auto",
+        description="Shapes to write as payloads: auto (the most exact region, keypoints, lines, cuboids, tags; the "
+        "box only where a region does not give it), all, or a comma-separated list of box, region, polygon, mask, "
+        "line, keypoints, cuboid, tag. An object without such a shape is written as with auto; what is not a "
+        "payload travels in metadata.",
+    )
+    reference_id: ReferenceId = Field(
+        "path",
+        description="What items are called: their relative path, its stem, its name, or the source's id.",
+    )
+    image_root: str | None = Field(
+        None, description="Folder or URL prefix that image paths are relative to, such as s3://bucket/images."
+    )
+    mask_url_prefix: str | None = Field(
+        None,
+        description="Folder or URL prefix that the masks will be at; by default the masks folder written.",
+    )
+    part_bytes: int = Field(
+        wire.PART_BYTES,
+        ge=1,
+        description="Split JSON Lines files at this size; the service takes no larger upload.",
+    )
+
+    @field_validator("shapes")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        wanted(value)
+        return value
+
+
+def wanted(value: str) -> frozenset[str] | None:
+    """The kinds that an explicit list of shapes names; None for "auto".
+
+    Raises:
+        ValueError: a word that is none of them.
+    """
+    if value == "auto":
+        return None
+    kinds: set[str] = set()
+    for word in value.split(","):
+        name = word.strip()
+        if name == "all":
+            kinds.update(DRAWN)
+        elif name == "region":
+            kinds.update(("polygon", "mask"))
+        elif name in DRAWN:
+            kinds.add(name)
+        else:
+            raise ValueError(f"'{name}' is no shape; give auto, all, region, or some of {', '.join(DRAWN)}")
+    return frozenset(kinds)

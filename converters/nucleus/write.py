@@ -1,0 +1,284 @@
+"""A label set to a folder of Nucleus payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import UnrepresentableError, Where
+from nucleus_convert.converters.labelset import LabelSet, Memory
+from nucleus_convert.converters.model import Id, Tag
+from nucleus_convert.converters.nucleus import metadata as meta_keys
+from nucleus_convert.converters.nucleus import names
+from nucleus_convert.converters.nucleus.encode import Chunk, Encoder, Frame, Settings
+from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, Kinds, Packer
+from nucleus_convert.converters.nucleus.options import WriteOptions, wanted
+from nucleus_convert.converters.nucleus.scenes import assemble
+from nucleus_convert.converters.parallel import encode_chunks
+from nucleus_convert.converters.protocol import Target
+from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.nucleus import wire
+from nucleus_convert.formats.nucleus.parts import PartWriter, rewrite
+from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
+
+_PROBES = 16
+"""Records looked at to see whether the data set has several subsets."""
+
+
+def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Report) -> list[Path]:
+    """Write records that fit; see the package for what is written.
+
+    Raises:
+        UnrepresentableError: two items would have the same reference id, a number is NaN or infinite, an image
+            path leads out of the image root, or one payload is larger than a part may be.
+    """
+    return _Writer(labels, target, options, report).run()
+
+
+class _Writer:
+    def __init__(self, labels: LabelSet, target: Target, options: WriteOptions, report: Report) -> None:
+        self.labels = labels
+        self.target = target
+        self.options = options
+        self.report = report
+        self.folder = target.path
+        prefix = options.mask_url_prefix or f"{target.final.as_posix()}/{wire.MASKS}"
+        self.settings = Settings(
+            labels={label.name: label for label in labels.header.labels},
+            shapes=wanted(options.shapes),
+            reference_id=options.reference_id,
+            several_subsets=_several_subsets(labels, report),
+            image_root=options.image_root,
+            mask_url_prefix=prefix if prefix.endswith("/") else f"{prefix}/",
+            masks=str(self.folder / wire.MASKS),
+        )
+        self.kinds = Kinds()
+        self.item_kinds = Kinds()
+        self.taxonomies: dict[str, dict[str, None]] = {
+            taxonomy.name: dict.fromkeys(taxonomy.labels) for taxonomy in labels.header.taxonomies
+        }
+        self.masks: list[str] = []
+        self.frames: list[tuple[int, Frame]] = []
+        self.written: list[Path] = []
+        self._seen: set[int] = set()
+
+    def run(self) -> list[Path]:
+        limit = self.options.part_bytes
+        with ExitStack() as stack:
+            items, annotations, predictions, scenes = (
+                stack.enter_context(PartWriter(self.folder, stem, limit))
+                for stem in (wire.ITEMS, wire.ANNOTATIONS, wire.PREDICTIONS, wire.SCENES)
+            )
+            done = 0
+            for chunk in encode_chunks(
+                self.labels,
+                Encoder(self.settings),
+                self.report,
+                workers=self.target.workers,
+                progress=self.target.progress,
+            ):
+                self._check_references(chunk, done)
+                items.write(chunk.items)
+                annotations.write(chunk.annotations)
+                predictions.write(chunk.predictions)
+                self._collect(chunk, done)
+                done += chunk.count
+            known = {scene.id: scene for scene in self.labels.header.scenes}
+            conflicts = self.item_kinds.conflicts
+            assembled = assemble(self.frames, known, conflicts, self.report)
+            for line in assembled.items:
+                items.write(line)
+            for line in assembled.scenes:
+                scenes.write(line)
+            self._scene_categories(assembled.ids, annotations, predictions)
+            paths = {
+                wire.ITEMS: items.close(always=True),
+                wire.ANNOTATIONS: annotations.close(always=True),
+                wire.PREDICTIONS: predictions.close(),
+                wire.SCENES: scenes.close(),
+            }
+        self._one_kind_each(paths, conflicts, assembled.strings, assembled.kinds)
+        for stem_paths in paths.values():
+            self.written.extend(stem_paths)
+        self._sidecars(_order(assembled.scene_positions, assembled.item_positions, done))
+        self.written.extend(self.folder / wire.MASKS / name for name in self.masks)
+        return self.written
+
+    # ------------------------------------------------------------------ as chunks come
+
+    def _check_references(self, chunk: Chunk, done: int) -> None:
+        seen = self._seen
+        for i, reference in enumerate(chunk.references):
+            key = hash(reference)
+            if key in seen:
+                self._check_collision(reference, done + i)
+            seen.add(key)
+
+    def _check_collision(self, reference: str, position: int) -> None:
+        """Two reference ids with one hash: most likely they are the same, and then nothing may be written."""
+        first: Id | None = None
+        settings = self.settings
+        for i, record in enumerate(self.labels.records(self.report.child(logged=False))):
+            item = record.item
+            here = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
+            if here == reference and i < position:
+                first = item.id
+            elif i == position and first is not None:
+                raise UnrepresentableError(
+                    f"items {first!r} and {item.id!r} would both have the reference id '{reference}'",
+                    Where(item=str(item.id)),
+                    hint="give --reference-id id, or make their paths differ",
+                )
+            elif i >= position:
+                return
+
+    def _collect(self, chunk: Chunk, done: int) -> None:
+        self.kinds.merge(chunk.kinds)
+        self.item_kinds.merge(chunk.item_kinds)
+        self.masks.extend(chunk.masks)
+        for name, used in chunk.taxonomies.items():
+            self.taxonomies.setdefault(name, {}).update(dict.fromkeys(used))
+        self.frames.extend((done + frame.index, frame) for frame in chunk.frames)
+
+    # ------------------------------------------------------------------ when all are seen
+
+    def _scene_categories(self, written: set[str], annotations: PartWriter, predictions: PartWriter) -> None:
+        packer = Packer(self.settings.labels)
+        for scene in self.labels.header.scenes:
+            if scene.id not in written or hash(scene.id) in self._seen:
+                continue  # nothing, or not only the scene, is called so
+            for category in scene.categories:
+                tag = category.shape(Tag)
+                if tag is None or not category.label:
+                    continue
+                line: dict[str, Any] = {
+                    "label": category.label,
+                    "type": "category",
+                    "geometry": {},
+                    "reference_id": scene.id,
+                }
+                meta = packer.annotation(category, reserved := {"v": meta_keys.VERSION})
+                if len(reserved) > 1:
+                    meta[KEY] = reserved
+                if meta:
+                    line["metadata"] = meta
+                if tag.taxonomy is not None:
+                    line["taxonomy_name"] = tag.taxonomy
+                    self.taxonomies.setdefault(tag.taxonomy, {})[category.label] = None
+                if category.confidence is not None:
+                    line["confidence"] = category.confidence
+                target = predictions if category.is_prediction else annotations
+                target.write(ENCODER.encode(line) + b"\n")
+        self.kinds.merge(packer.kinds)
+
+    def _one_kind_each(
+        self, paths: dict[str, list[Path]], item_conflicts: set[str], already: int, scene_kinds: Kinds
+    ) -> None:
+        """Turn numbers into text under each key that holds text too: Nucleus refuses keys of two kinds."""
+        counts: dict[str, int] = dict.fromkeys(sorted(item_conflicts), 0)
+        scopes = (
+            ((wire.ITEMS,), item_conflicts),
+            ((wire.ANNOTATIONS, wire.PREDICTIONS), self.kinds.conflicts),
+            ((wire.SCENES,), scene_kinds.conflicts),
+        )
+        for stems, conflicts in scopes:
+            if not conflicts:
+                continue
+            change = _Stringer(conflicts)
+            for stem in stems:
+                paths[stem] = rewrite(paths[stem], self.options.part_bytes, stem, change)
+            for key, count in change.counts.items():
+                counts[key] = counts.get(key, 0) + count
+        for key, count in counts.items():
+            self.report.add(
+                Code.METADATA_AS_STRING,
+                f"'{key}'",
+                format=FORMAT,
+                count=max(count, 1) if already or count else 1,
+            )
+
+    def _sidecars(self, order: list[int] | None) -> None:
+        if self.taxonomies:
+            rows = [
+                wire.TaxonomyRow(taxonomy_name=name, labels=list(used))
+                for name, used in self.taxonomies.items()
+            ]
+            self._save(wire.TAXONOMIES, rows)
+        sidecar: dict[str, Any] = {"nucleus_convert": meta_keys.VERSION, "header": self.labels.header}
+        if order is not None:
+            sidecar["order"] = order
+        self._save(wire.DATASET, sidecar)
+
+    def _save(self, name: str, value: Any) -> None:
+        from nucleus_convert.converters.nucleus.encode import not_finite
+
+        if not_finite(msgspec.to_builtins(value)) is not None:
+            raise UnrepresentableError(
+                "a number in the data set's header is NaN or infinite, which JSON has no word for",
+                hint="mend the value in the source",
+            )
+        path = self.folder / name
+        path.write_bytes(msgspec.json.format(ENCODER.encode(value), indent=1) + b"\n")
+        self.written.append(path)
+
+
+class _Stringer:
+    """Rewrites a line so that the numbers under some metadata keys are text; counts them by key."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self.keys = set(keys)
+        self.counts: dict[str, int] = dict.fromkeys(sorted(self.keys), 0)
+        self._marks = [ENCODER.encode(key) + b":" for key in self.keys]
+
+    def __call__(self, line: bytes) -> bytes:
+        if not any(mark in line for mark in self._marks):
+            return line
+        payload: dict[str, Any] = DECODE(line)
+        changed = 0
+        for holder in (payload, *(payload.get("annotations") or ())):
+            metadata = holder.get("metadata")
+            if metadata:
+                for key in self.keys & metadata.keys():
+                    self.counts[key] += type(metadata[key]) in (int, float)
+                changed += meta_keys.as_strings(metadata, self.keys)
+        return ENCODER.encode(payload) + b"\n" if changed else line
+
+
+def _several_subsets(labels: LabelSet, report: Report) -> bool:
+    """Whether the data set has more than one subset, as far as a look here and there tells.
+
+    Data sets come subset by subset, so that the first and the last record nearly always tell.
+    """
+    source = labels.source
+    if isinstance(source, Memory):
+        return len({record.item.subset for record in source.held}) > 1
+    size = labels.size
+    quiet = report.child(logged=False)
+    if not size:
+        places = [0]
+    else:
+        places = sorted({(size - 1) * i // (_PROBES - 1) for i in range(_PROBES)})
+    found: set[str | None] = set()
+    for place in places:
+        for record in islice(labels.records(quiet, place, place + 1), 1):
+            found.add(record.item.subset)
+    return len(found) > 1
+
+
+def _order(scenes: list[int], items: list[int], count: int) -> list[int] | None:
+    """Where records that were in a scene, or are single for want of one, stood; None where the files tell.
+
+    Read back, the order is that of the items' lines, then of the scenes' frames.
+    """
+    late = [*items, *scenes]
+    if not late:
+        return None
+    moved = set(late)
+    order = [position for position in range(count) if position not in moved] + late
+    return None if order == list(range(count)) else order
