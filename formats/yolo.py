@@ -1,7 +1,8 @@
-"""What YOLO's files say: label lines, ``data.yaml``, Darknet's ``obj.data`` and its lists, a manifest of sizes.
+"""What YOLO's files say: label lines, ``data.yaml``, Darknet's files, a manifest of sizes.
 
-Facts: Ultralytics' data set documentation, AlexeyAB's darknet, Datumaro's ``images.meta``. YAML is never given the
-chance to make objects, and nothing in it is executed or downloaded: ``download:`` is a string like any other.
+Facts: Ultralytics' data set documentation, AlexeyAB's darknet, Datumaro's ``images.meta``. YAML is never
+given the chance to make objects, and nothing in it is executed or downloaded: ``download:`` is a string
+like any other.
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ def _validated(values: Mapping[str, Any], where: Where) -> DataYaml:
 
 
 def dump_yaml(values: Mapping[str, Any]) -> str:
-    """The text of a ``data.yaml``: keys in their order, names quoted where YAML would take them for something else."""
+    """The text of a ``data.yaml``: keys in their order, names quoted where YAML would mistake them."""
     return yaml.safe_dump(
         dict(values), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
     )
@@ -274,8 +275,8 @@ _META: Final = re.compile(r'^\s*(?:"((?:[^"\\]|\\.)*)"|(\S+))\s+(\d{1,9})\s+(\d{
 def load_sizes(path: Path) -> dict[str, tuple[int, int]]:
     """Image name -> width and height.
 
-    Read are Datumaro's ``images.meta`` (name, height, width, parted by spaces, the name quoted if need be) and
-    ``name,width,height``.
+    Read are Datumaro's ``images.meta`` (name, height, width, parted by spaces, the name quoted if need be)
+    and ``name,width,height``.
 
     Raises:
         SchemaError: a line is neither.

@@ -1,9 +1,10 @@
-"""YOLO label files to the model and back: Ultralytics' and Darknet's trees, detect, segment, pose, OBB, classify.
+"""YOLO label files to the model and back, Ultralytics' and Darknet's, five tasks.
 
-Facts: Ultralytics' data set documentation and code, AlexeyAB's darknet, what CVAT, Roboflow and Datumaro write.
-A line is a class number and fractions of the image's width and height; the image's size is in the image, so pixels
-need it. Quirks: a line does not say which task it is of; keypoints need ``kpt_shape`` from the ``data.yaml``; there
-are no holes, no parts, no ids. What has no word travels in a file beside ``data.yaml`` (see ``reserved``).
+Facts: Ultralytics' data set documentation and code, AlexeyAB's darknet, what CVAT, Roboflow and Datumaro
+write. A line is a class number and fractions of the image's width and height; the image's size is in the
+image, so pixels need it. Quirks: a line does not say which task it is of; keypoints need ``kpt_shape`` from
+the ``data.yaml``; there are no holes, no parts, no ids. What has no word travels in a file beside
+``data.yaml`` (see ``reserved``).
 """
 
 from __future__ import annotations

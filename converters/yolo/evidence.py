@@ -1,8 +1,8 @@
 """What a data set's label lines are, told from all of them together and not from each by itself.
 
 A line does not say what it is: six columns are a box and a confidence or a box and a track id, nine are four
-corners of a polygon or of a turned box. The columns of many lines together mostly settle it; where they do not,
-the usual meaning is taken and reported, and an option overrides it.
+corners of a polygon or of a turned box. The columns of many lines together mostly settle it; where they do
+not, the usual meaning is taken and reported, and an option overrides it.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Evidence:
         self.classes: set[int] = set()
         self.names: set[str] = set()
         self.files = 0
-        self.scored: set[tuple[int, int]] = set()
+        self.scored = False
 
     def look(self, data: bytes, file: str, kpt: tuple[int, int] | None) -> None:
         """Take in a label file; lines that are no numbers are left for the reader to refuse."""
@@ -122,8 +122,8 @@ class Evidence:
                 width = self.widths[len(columns)] = _Width()
             width.add(columns, values, Where(file=file, line=number))
             if kpt and kpt[1] == 3 and len(columns) >= 5 + 3 * kpt[0]:
-                if any(value not in (0, 1, 2) for value in values[6 : 4 + 3 * kpt[0] : 3]):
-                    self.scored.add(kpt)
+                flags = values[6 : 4 + 3 * kpt[0] : 3]
+                self.scored = self.scored or any(value not in (0, 1, 2) for value in flags)
 
     def _text(self, columns: list[bytes]) -> None:
         """``confidence name`` is how predictions of classes are written."""
@@ -174,13 +174,13 @@ def plan(
         single, double = _named(trailing)
         return Plan(
             task, kpt, single, double, strict=True, seven=double != "none",
-            quads=_quads(widths, task, hint, report), scores=bool(evidence.scored),
+            quads=_quads(widths, task, hint, report), scores=evidence.scored,
         )  # fmt: skip
     single = _single(widths, kpt, report)
     double, seven = _double(widths, kpt, task)
     return Plan(
         task, kpt, single, double, seven=seven,
-        quads=_quads(widths, task, hint, report), scores=bool(evidence.scored),
+        quads=_quads(widths, task, hint, report), scores=evidence.scored,
     )  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def _keypoints(evidence: Evidence, *, infer: bool, wanted: bool, report: Report)
         return shape
     if wanted or width.rows > 1 or count > 13:
         raise SchemaError(
-            f"lines of {count} columns look like {shape[0]} keypoints of {shape[1]} numbers, and nothing says so",
+            f"lines of {count} columns look like {shape[0]} keypoints, and nothing says so",
             width.first,
             f"give --kpt-shape {shape[0]},{shape[1]} (or infer), or --task segment if these are polygons",
         )

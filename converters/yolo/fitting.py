@@ -1,9 +1,9 @@
-"""What a data set of one YOLO task holds, and the last step before writing: every shape as its line will say it.
+"""What a data set of one task holds, and the last step before writing: shapes as their lines say them.
 
-``fit`` has left each record with shapes that the task has a line for. What is particular to YOLO is done here:
-regions of several parts or with holes become one ring (or several lines), values are clipped to the image, a pose
-gets the box or the points that its line must have. Originals stay beside what stands in for them where a sidecar
-is written, and are given up, and reported, where none is.
+``fit`` has left each record with shapes that the task has a line for. What is particular to YOLO is done
+here: regions of several parts or with holes become one ring (or several lines), values are clipped to the
+image, a pose gets the box or the points that its line must have. Originals stay beside what stands in for
+them where a sidecar is written, and are given up, and reported, where none is.
 """
 
 from __future__ import annotations
@@ -224,8 +224,7 @@ class Draw:
         if (
             annotation.track is None
             or self.sidecar
-            or type(annotation.track) is int
-            and annotation.track >= 0
+            or (type(annotation.track) is int and annotation.track >= 0)
         ):
             return annotation
         report.add(Code.DROPPED, "track whose id is no whole number", format="yolo", where=where)
@@ -255,7 +254,9 @@ class Draw:
         ring = regions.one_ring(parts)
         what = "polygon of several parts" if several else "polygon with holes"
         report.add(
-            Code.APPROXIMATED if self.sidecar else Code.REPLACED, f"{what} as one ring with bridges", format="yolo",
+            Code.APPROXIMATED if self.sidecar else Code.REPLACED,
+            f"{what} as one ring with bridges",
+            format="yolo",
             where=where, measure=("IoU", regions.likeness(parts, [ring])),
         )  # fmt: skip
         return [self._instead(annotation, polygon, Polygon(((ring,),)), report)]
@@ -287,7 +288,8 @@ class Draw:
 
     def _checked(self, annotation: Annotation, item: Item, where: Where, report: Report) -> Annotation | None:
         """The annotation with shapes that a consumer takes, or None if nothing is left of them."""
-        assert item.width and item.height
+        assert item.width is not None
+        assert item.height is not None
         size = item.width, item.height
         for kind in (
             (Polygon,) if self.task == "segment" else (Box, Keypoints) if self.task == "pose" else (Box,)

@@ -1,7 +1,7 @@
 """One label line to one annotation. Fractions of the image become pixels, to a billionth of one.
 
-Rounding there undoes what dividing and multiplying by the image's size costs: pixels that were written come back
-as the same numbers.
+Rounding there undoes what dividing and multiplying by the image's size costs: pixels that were written come
+back as the same numbers.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class LineReader:
         largest, least = max(values), min(values)
         if not math.isfinite(sum(values)):
             raise SchemaError("a number that is none (nan or infinite)", Where(file=file, line=line))
-        if not (-0.01 <= least and largest <= 1.01):
+        if not (least >= -0.01 and largest <= 1.01):
             self._range(values, kind, report, file, line)
         extras: dict[str, Any] = {}
         shapes: tuple[Shape, ...]
@@ -176,7 +176,7 @@ class LineReader:
         return confidence, track
 
     def _range(self, values: Sequence[float], kind: str, report: Report, file: str, line: int) -> None:
-        """Values that leave the image by more than a hundredth of it, and those that are no fractions at all."""
+        """Values that leave the image by more than a hundredth of it, or are no fractions at all."""
         coordinates = values
         if kind == "pose" and self.plan.kpt and self.plan.kpt[1] == 3:
             coordinates = [v for i, v in enumerate(values) if i < 4 or (i - 4) % 3 != 2]
@@ -265,7 +265,8 @@ def layout(plan: Plan, count: int) -> tuple[str, int] | None:
 
 def _expected(plan: Plan) -> str:
     if plan.kpt and plan.task in (None, "pose"):
-        return f"a box and {plan.kpt[0]} keypoints of {plan.kpt[1]} numbers ({5 + plan.kpt[0] * plan.kpt[1]} columns)"
+        columns = 5 + plan.kpt[0] * plan.kpt[1]
+        return f"a box and {plan.kpt[0]} keypoints of {plan.kpt[1]} numbers ({columns} columns)"
     kinds = {"detect": "a box (5)", "obb": "four corners (9)"}
     return kinds.get(plan.task or "", "a box (5) or a polygon (7 or more)")
 
@@ -321,14 +322,14 @@ def _turned(
     if iou is not None:
         extras["corners"] = [round(value, PLACES) for value in corners]
         report.add(
-            Code.APPROXIMATED, "four corners that are no rectangle as the smallest box around them", format="yolo",
+            Code.APPROXIMATED, "four corners that are no rectangle as the smallest box", format="yolo",
             where=Where(file=file, line=line), measure=("IoU", iou),
         )  # fmt: skip
     return box
 
 
 def turned_box(corners: Sequence[float]) -> tuple[Box, float | None]:
-    """The turned box of four corners in pixels, the first its own top left, and its likeness if they are no rectangle."""
+    """The turned box of four corners, the first its top left; and its likeness if they are no rectangle."""
     ax, ay, bx, by, cx, cy, dx, dy = corners
     ux, uy, vx, vy = bx - ax, by - ay, dx - ax, dy - ay
     width, height = math.hypot(ux, uy), math.hypot(vx, vy)

@@ -1,4 +1,7 @@
-"""Names and numbers of an output: class numbers, and where an item's files go: ``images/<split>/<name>`` and ``labels/<split>/<stem>.txt``."""
+"""Names and numbers of an output.
+
+Files go to ``images/<split>/<name>`` and ``labels/<split>/<stem>.txt``, classes count from 0.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import msgspec
 
 from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
+from nucleus_convert.converters.errors import ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Header, Label
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.yolo import tree as trees
@@ -210,7 +210,7 @@ def _root(path: Path, data: wire.DataYaml, report: Report) -> Path:
     found = candidate.is_dir() if "\0" not in str(candidate) else False
     if not found:
         report.add(
-            Code.ASSUMED, "'path' leads elsewhere: paths are read from the file's own folder (--root)", format="yolo",
+            Code.ASSUMED, "'path' leads elsewhere: read from the file's own folder (--root)", format="yolo",
             where=Where(file=path.name, path="path"),
         )  # fmt: skip
         return folder

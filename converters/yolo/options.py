@@ -71,11 +71,11 @@ class WriteOptions(pydantic.BaseModel, extra="forbid", frozen=True):
     )
     parts: Literal["bridge", "split", "largest"] = pydantic.Field(
         "bridge",
-        description="regions of several parts or with holes: one ring with bridges, a line a part, or the largest part",
+        description="regions of parts or with holes: a ring with bridges, a line a part, the largest part",
     )
     class_ids: Literal["auto", "order", "keep"] = pydantic.Field(
         "auto",
-        description="class numbers: the labels' order, or the numbers they have (gaps are filled); auto: keep 0 to n-1",
+        description="class numbers: the labels' order, or their own (gaps are filled); auto: keep 0 to n-1",
     )
     confidence: bool = pydantic.Field(True, description="write the confidence of predictions as a column")
     track_ids: bool = pydantic.Field(False, description="write track ids as the last column")

@@ -52,6 +52,7 @@ class YoloSource:
         self._prefix = f"{listing.root}{os.sep}"
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
+        """Yield the records of items ``start`` to ``stop``."""
         total = len(self.listing)
         for number in range(start, total if stop is None else min(stop, total)):
             record = self._record(number, report)

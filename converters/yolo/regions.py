@@ -17,8 +17,8 @@ TINY = 1e-6
 def one_ring(parts: Sequence[Sequence[Ring]]) -> Ring:
     """One ring that goes round all outlines and holes, over bridges that it walks there and back.
 
-    Outlines run one way and holes the other, so that whichever rule fills the ring, the pixels are the same as
-    long as parts do not overlap.
+    Outlines run one way and holes the other, so that whichever rule fills the ring, the pixels are the same
+    as long as parts do not overlap.
     """
     rings: list[Ring] = []
     for part in parts:
@@ -50,14 +50,14 @@ def _begun_near(ring: Ring, walked: Ring) -> Ring:
 
 
 def likeness(parts: Sequence[Sequence[Ring]], rings: Sequence[Ring]) -> float:
-    """How like rings are to the region that they stand for, by areas: 1 unless parts overlap or cross themselves."""
+    """How like rings are to their region, by areas: 1 unless parts overlap or cross themselves."""
     whole = sum(geometry.part_area(part) for part in parts)
     drawn = sum(geometry.area(ring) for ring in rings)
     return min(whole, drawn) / max(whole, drawn) if min(whole, drawn) > 0 else float(whole == drawn)
 
 
 class Checked(NamedTuple):
-    """A shape that a line can say: the same one, or another; what was done, how far it is off; whether it leaves."""
+    """A shape that a line can say: what was done to it, how far it is off, whether it leaves the image."""
 
     shape: Shape
     what: str = ""
@@ -68,8 +68,8 @@ class Checked(NamedTuple):
 def checked(shape: Shape, size: tuple[int, int], *, turned: bool, clip: bool) -> Checked | None:
     """The shape as a line can say it, or None if nothing of it can be drawn.
 
-    What leaves the image is clipped where a value would leave 0 to 1, as Ultralytics skips images for that. Turned
-    boxes are never clipped: their corners would be those of no rectangle.
+    What leaves the image is clipped where a value would leave 0 to 1, as Ultralytics skips images for that.
+    Turned boxes are never clipped: their corners would be those of no rectangle.
     """
     if isinstance(shape, Polygon):
         return _polygon(shape, size, clip=clip)

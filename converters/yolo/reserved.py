@@ -1,8 +1,9 @@
-"""What YOLO has no word for, and travels in ``nucleus_convert.jsonl`` beside ``data.yaml``; and taking it back.
+"""What YOLO has no word for: it travels beside ``data.yaml``, and is taken back.
 
-Its first line is the header's, then one line an image that has anything to say: the item's fields, and for each
-annotation the number of its line in the label file (from 0; null: it has none). The label file's checksum stands
-there too: if the labels were edited since, what travelled for them fits no more, and is left out and reported.
+The file is ``nucleus_convert.jsonl``. Its first line is the header's, then one line an image that has
+anything to say: the item's fields, and for each annotation the number of its line in the label file (from
+0; null: it has none). The label file's checksum stands there too: if the labels were edited since, what
+travelled for them fits no more, and is left out and reported.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def carried_annotation(annotation: Annotation, read: Annotation) -> dict[str, An
         kept["id"] = annotation.id
     for name in _FIELDS:
         value = getattr(annotation, name)
-        # A line may say more than was meant: a flag that follows from a confidence, points that were filled in.
+        # A line may say more than was meant: a flag that follows from a confidence, filled-in points.
         if not _alike(value, getattr(read, name)):
             kept[name] = value
     extras = {name: values for name, values in annotation.extras.items() if name != "yolo"}
@@ -128,9 +129,7 @@ def header_line(header: Header, numbers: Mapping[str, int]) -> bytes:
         kept = {
             name: value
             for name in _LABEL
-            if (value := getattr(label, name))
-            and not (name == "keypoints")
-            or (name == "id" and value is not None)
+            if name != "keypoints" and ((value := getattr(label, name)) or (name == "id" and value == 0))
         }
         if label.id == numbers.get(label.name):
             kept.pop("id", None)

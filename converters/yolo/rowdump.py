@@ -16,7 +16,7 @@ _EXACT = 17
 
 
 class RowDumper:
-    """Makes lines. ``numbers``: label -> class number; objects without a label get the number ``unlabelled``."""
+    """Makes lines. ``numbers``: label -> class number; ``unlabelled``: that of objects without a label."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class RowDumper:
 
 
 def _text(value: float, places: int) -> str:
-    """The shortest decimal of a number, rounded to so many places; always with a point, never with an exponent."""
+    """The shortest decimal of a number to so many places: always with a point, never with an exponent."""
     text = repr(round(value, places) + 0.0 if places < _EXACT else value + 0.0)
     if "e" in text:
         text = f"{value:.{max(places, _EXACT + 4)}f}".rstrip("0")

@@ -42,8 +42,8 @@ SPEC = Spec(
 def spec_of(task: Task, options: WriteOptions) -> Spec:
     """What a data set of one task holds.
 
-    Without the sidecar nothing is carried: names and ids of images then are their places in the tree. Regions of
-    several parts count as held where they are written as one ring with bridges, or as a line a part.
+    Without the sidecar nothing is carried: names and ids of images then are their places in the tree.
+    Regions of several parts count as held where they are written as a ring with bridges, or a line a part.
     """
     holds = _ALWAYS | _TASKS[task]
     if options.parts != "largest" and task == "segment":
@@ -52,9 +52,6 @@ def spec_of(task: Task, options: WriteOptions) -> Spec:
         holds |= {Feature.CONFIDENCE}
     if options.track_ids and task != "classify":
         holds |= {Feature.TRACK}
-    if options.sidecar:
-        carries = frozenset(Feature) - holds
-    else:
-        carries = frozenset()
+    carries = frozenset(Feature) - holds if options.sidecar else frozenset[Feature]()
     decimals = SPEC.decimals if options.digits is None else max(0, min(8, options.digits - 5))
     return msgspec.structs.replace(SPEC, holds=holds, carries=carries, decimals=decimals)

@@ -1,7 +1,7 @@
-"""Which images and label files a source is made of: Ultralytics' trees, Darknet's lists, folders of either kind.
+"""Which images and label files a source is made of: Ultralytics' trees, Darknet's lists, mere folders.
 
-All names are kept relative to one root folder and never lead out of it: an absolute path in a list, or ``../``,
-is only believed as far as it can be found inside.
+All names are kept relative to one root folder and never lead out of it: an absolute path in a list, or
+``../``, is only believed as far as it can be found inside.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Tree:
     # ------------------------------------------------------------------ names
 
     def label_of(self, image: str) -> str:
-        """The label file of an image: the last ``images`` folder becomes ``labels``; without one, beside it."""
+        """The label file of an image: the last folder ``images`` becomes ``labels``; else beside it."""
         folder, _, name = image.rpartition("/")
         found = self._label_folders.get(folder)
         if found is None:
@@ -246,7 +246,7 @@ class Tree:
     # ------------------------------------------------------------------ trees that nothing describes
 
     def add_all(self) -> None:
-        """Add every image below the root, its split told by the names of folders; without images, label files."""
+        """Add every image below the root, its split told by folders; without images, label files."""
         images = list(self.walk("", imagefile.is_image))
         if images:
             labels = [self.label_of(image) for image in images]
@@ -314,7 +314,7 @@ def darknet(path: Path, tree: Tree) -> list[str]:
         count = fields.get("classes")
         if count is not None and count.isdecimal() and int(count) != len(names):
             tree.report.add(
-                Code.VALUE_NORMALISED, f"{len(names)} names, not the {count} that are announced", format="yolo",
+                Code.VALUE_NORMALISED, f"{len(names)} names, not the {count} announced", format="yolo",
                 where=Where(file=found[0]),
             )  # fmt: skip
     lists = {
@@ -331,7 +331,7 @@ def darknet(path: Path, tree: Tree) -> list[str]:
 
 
 def class_folders(root: Path) -> dict[str | None, list[str]]:
-    """Split -> the class folders in it; the split is None where classes are at the top. Empty: no such tree."""
+    """Split -> its class folders; the split is None where classes are at the top. Empty: no such tree."""
     tops = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     splits = [path for path in tops if SPLIT_NAME.match(path.name)]
     places: dict[str | None, Path] = {_SAME.get(path.name, path.name): path for path in splits} or {

@@ -19,7 +19,7 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, ReadError, SchemaError, UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import KINDS, Annotation, Header, Label, Record, Tag
+from nucleus_convert.converters.model import KINDS, Annotation, Header, Record, Tag
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Fate, Outcome, Report
@@ -63,6 +63,7 @@ class Encoder:
         self.dumper = RowDumper(draw.task, draw.options, numbers, labels, unlabelled)
 
     def __call__(self, records: Iterator[Record], report: Report) -> list[Encoded]:
+        """Make the lines of some records."""
         return [self._record(record, report) for record in records]
 
     def _record(self, record: Record, report: Report) -> Encoded:
