@@ -1,4 +1,4 @@
-"""The classes of a data set: labelmap.txt, class_names.txt, VOC's own twenty, or what the objects are called."""
+"""The classes of a data set: labelmap.txt, class_names.txt, VOC's own twenty, or the objects' names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from nucleus_convert.converters.model import Label
 from nucleus_convert.formats.voc import LabelLine, load_labelmap
 
 OFFICIAL = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
-    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 BACKGROUND = "background"
 LABELMAP = "labelmap.txt"
@@ -21,7 +21,7 @@ _BACKGROUNDS = frozenset({"background", "_background_", "__background__"})
 
 
 class Classes(NamedTuple):
-    """Labels in order, the name of each index in masks, the index of each colour, and what else the file said."""
+    """Labels in order, the name of each index in masks, the index of each colour, and what else is said."""
 
     labels: list[Label]
     names: dict[int, str]

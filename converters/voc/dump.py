@@ -84,7 +84,7 @@ class Dumper:
             or type(box.width) is float
             or type(box.height) is float
         ):
-            # Mixed whole and fractional sides may not read back as they were: take the slow way, which checks.
+            # Whole and fractional sides mixed may not read back as they were: the slow way checks.
             if not (type(box.x) is type(box.y) is type(box.width) is type(box.height)):
                 return None
             if max(len(xmin), len(ymin), len(xmax), len(ymax)) > 16:

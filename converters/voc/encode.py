@@ -66,6 +66,7 @@ class Encoder:
         self.dumper = Dumper(coords, fill=self.fill, outward=outward)
 
     def __call__(self, records: Iterator[Record], report: Report) -> list[Encoded]:
+        """Make the files of a stretch of records."""
         return [self._record(record, report) for record in records]
 
     def _record(self, record: Record, report: Report) -> Encoded:
@@ -104,7 +105,7 @@ class Encoder:
         return made
 
     def _kind(self, annotation: Annotation) -> str:
-        """Where an annotation goes: objects, tags (lists of Main), lines (results), or carried with the item."""
+        """Where an annotation goes: objects, tags (lists), lines (results), or carried with the item."""
         kinds = {type(shape) for shape in annotation.shapes}
         label = annotation.label
         if annotation.is_prediction:

@@ -1,8 +1,8 @@
 """The first pass over a data set's files: which labels there are, and what the coordinates mean.
 
-Whether xmin..xmax are pixel numbers from 1 (the development kit) or edges (labelImg, CVAT, Roboflow and most others)
-is the same for a whole data set, and no file says it. A coordinate of 0 or less cannot be a pixel number from 1;
-the development kit names itself as the database; fractions come from tools that draw edges.
+Whether xmin..xmax are pixel numbers from 1 (the development kit) or edges (labelImg, CVAT, Roboflow and most
+others) is the same for a whole data set, and no file says it. A coordinate of 0 or less can be no pixel number
+from 1; the development kit names itself as the database; fractions come from tools that draw edges.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Evidence:
         few = max(_FEW, self.files // 100)
         if self.kit and 2 * self.kit >= self.files and self.fractions <= few:
             return "voc", (
-                f"{self.kit:,} of {self.files:,} files name the VOC database or folder, none has a coordinate of 0"
+                f"{self.kit:,} of {self.files:,} files name the VOC database or folder,"
+                " and none has a coordinate of 0"
             )
         if self.fractions:
             return "edges", f"{self.fractions:,} of {self.files:,} files have fractions"
@@ -60,7 +61,7 @@ def gather(folders: list[Folder], items: Items, reader: wire.Reader) -> Evidence
             continue
         path = folders[items.folder(number)].xml(items.name(number))
         try:
-            with open(path, "rb", buffering=0) as file:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
                 data = file.read()
         except OSError:
             continue

@@ -1,4 +1,4 @@
-"""Where a VOC data set's files are: development kit trees, flat folders, one file; and the list of its items."""
+"""Where a VOC data set's files are (a development kit tree, a flat folder, one file), and its items."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class Folder(msgspec.Struct):
 
     def shown(self, path: Path | str) -> str:
         """A path as findings name it: relative to the data set."""
-        try:
-            return self.prefix + Path(path).relative_to(self.root).as_posix()
-        except ValueError:
-            return str(path)
+        text, root = str(path), f"{self.root}{os.sep}"
+        if not text.startswith(root):
+            return text
+        return self.prefix + text[len(root) :].replace(os.sep, "/")
 
 
 def _children(folder: Path) -> dict[str, Path]:
@@ -61,7 +61,7 @@ def _children(folder: Path) -> dict[str, Path]:
 
 
 def _files(folder: Path, suffix: str, *, limit: int = _LOOKED_AT) -> Iterator[Path]:
-    """Files below a folder with that suffix, sub-folder by sub-folder; at most ``limit`` entries are looked at."""
+    """Files below a folder with that suffix; at most ``limit`` entries are looked at."""
     pending = [folder]
     looked = 0
     while pending:

@@ -1,4 +1,4 @@
-"""The elements of an annotation file, but for its objects, to an item: names, path, size, and the rest verbatim."""
+"""The elements of an annotation file, but for its objects, to an item: names, size, and the rest verbatim."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_item(fields: dict[str, Any], name: str, folder: Folder, ours: bool, not
     if said != path:
         if "filename" in fields and isinstance(fields["filename"], str):
             extras["filename"] = said
-        if said and stem_of(os.path.basename(said.replace("\\", "/"))) != os.path.basename(name):
+        if said and stem_of(said.replace("\\", "/").rpartition("/")[2]) != name.rpartition("/")[2]:
             note(
                 "value-normalised",
                 "<filename> names another image than the annotation file's name does: the file's name counts",
@@ -75,7 +75,7 @@ def _path(name: str, filename: str, path: Any, folder: Folder) -> str:
     if images is not None and folder.suffixes:
         base = f"{images}{os.sep}"
         for suffix in folder.suffixes:
-            if os.path.isfile(f"{base}{name}{suffix}"):
+            if os.path.isfile(f"{base}{name}{suffix}"):  # noqa: PTH113
                 return name + suffix
         above = name.rpartition("/")[0]
         for said in (
@@ -89,7 +89,7 @@ def _path(name: str, filename: str, path: Any, folder: Folder) -> str:
             except SchemaError:
                 continue
             for where in ([f"{above}/{tried}"] if above else []) + [tried]:
-                if imagefile.is_image(where) and os.path.isfile(base + where):
+                if imagefile.is_image(where) and os.path.isfile(base + where):  # noqa: PTH113
                     return where
     suffix = "." + filename.rpartition(".")[2] if imagefile.is_image(filename) else ""
     return name + (suffix or (folder.suffixes[0] if folder.suffixes else ".jpg"))

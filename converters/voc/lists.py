@@ -63,7 +63,7 @@ class Lists:
 
 
 def files(sets: Path) -> list[tuple[str, Path]]:
-    """The lists of an ImageSets folder: ("Main/train", path), the plain ones of Main in their usual order first."""
+    """The lists of an ImageSets folder: ("Main/train", path), the usual ones of Main first."""
     found: list[tuple[tuple[int, int, str], str, Path]] = []
     for path in sorted(sets.rglob("*.txt")):
         name = path.relative_to(sets).with_suffix("").as_posix()

@@ -1,8 +1,8 @@
 """Numbers in text, and the two readings of a box, without losing a digit.
 
-``voc``: xmin..xmax are pixel numbers from 1, both ends included, so x = xmin - 1 and width = xmax - xmin + 1.
-``edges``: x = xmin and width = xmax - xmin. Whole numbers stay whole; sums and differences of decimal fractions are
-taken in decimal, so that a box written and read again is the same box to the last digit.
+``voc``: xmin..xmax are pixel numbers from 1, both ends included: x = xmin - 1 and width = xmax - xmin + 1.
+``edges``: x = xmin and width = xmax - xmin. Whole numbers stay whole; sums and differences of fractions
+are taken in decimal, so that a box written and read again is the same box to the last digit.
 """
 
 from __future__ import annotations

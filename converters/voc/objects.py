@@ -1,4 +1,4 @@
-"""An ``<object>`` to an annotation. What VOC knows becomes fields of the model; everything else is kept verbatim."""
+"""An ``<object>`` to an annotation: what VOC knows becomes fields of the model, the rest is kept verbatim."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def read_box(value: Value, coords: Coords, path: tuple[str, ...], note: Notes) -
 
 
 def _rotated(value: Value) -> Box | None:
-    """roLabelImg's box: centre, size, and angle in radians, clockwise."""
+    """The box of roLabelImg: centre, size, and angle in radians, clockwise."""
     if not isinstance(value, dict):
         return None
     try:

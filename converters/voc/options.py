@@ -13,8 +13,8 @@ class ReadOptions(pydantic.BaseModel, extra="forbid", frozen=True):
 
     coords: Literal["auto", "voc", "edges"] = pydantic.Field(
         "auto",
-        description="what xmin..ymax mean: pixel numbers from 1, both ends included, as in the development kit (voc),"
-        " or edges (edges); auto: decided once for the data set, and reported",
+        description="what xmin..ymax mean: pixel numbers from 1, both ends included, as the development kit"
+        " has them (voc), or edges (edges); auto: decided once for the data set, and reported",
     )
     parts: Literal["keep", "boxes"] = pydantic.Field(
         "keep",
@@ -41,8 +41,8 @@ class WriteOptions(pydantic.BaseModel, extra="forbid", frozen=True):
     )
     rounding: Literal["none", "outward"] = pydantic.Field(
         "none",
-        description="write boxes as they are (none), or in whole pixels that cover them (outward; the exact box"
-        " travels along)",
+        description="write boxes as they are (none), or in whole pixels that cover them (outward; the exact"
+        " box travels along)",
     )
     images: Literal["link", "copy", "none"] = pydantic.Field(
         "none", description="put the images into JPEGImages: as links, as copies, or not at all"

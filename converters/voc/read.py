@@ -16,9 +16,10 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.voc import classes, evidence, folders, lists, reserved
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, Folder, Items
 from nucleus_convert.converters.voc.lists import Lists
+from nucleus_convert.converters.voc.memberships import Memberships, Side
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.converters.voc.options import ReadOptions
-from nucleus_convert.converters.voc.records import Memberships, Side, VocSource
+from nucleus_convert.converters.voc.records import VocSource
 from nucleus_convert.converters.voc.results import Results
 from nucleus_convert.formats import voc as wire
 
@@ -47,7 +48,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
             "name the folder of Annotations",
         )
     side = _side(found)
-    items, sets, results, names = _index(found, side, report)
+    items, sets, results = _index(found, side, report)
     reader = wire.Reader()
     seen = evidence.gather(found, items, reader)
     coords = _coords(options, side, seen, report)
@@ -112,10 +113,9 @@ def _side(found: list[Folder]) -> Side:
     return msgspec.structs.replace(side, ours=True)
 
 
-def _index(found: list[Folder], side: Side, report: Report) -> tuple[Items, Lists, Results, dict[str, int]]:
+def _index(found: list[Folder], side: Side, report: Report) -> tuple[Items, Lists, Results]:
     """The items of all folders, and what the lists and results say of them."""
     items, sets, results = Items(), Lists(), Results()
-    prefixed: dict[str, int] = {}
     for number, folder in enumerate(found):
         has = folders.listing(folder)
         rows = lists.files(folder.sets) if folder.sets is not None and folder.sets.is_dir() else []
@@ -147,13 +147,9 @@ def _index(found: list[Folder], side: Side, report: Report) -> tuple[Items, List
             )  # fmt: skip
         _results(number, folder, items, numbers, results, report)
         _unlabelled(folder, numbers, report)
-        if len(found) > 1:
-            prefixed.update((folder.prefix + name, n) for name, n in numbers.items())
-        else:
-            prefixed = numbers
     sets.freeze()
     results.freeze()
-    return items, sets, results, prefixed
+    return items, sets, results
 
 
 def _results(
@@ -173,8 +169,12 @@ def _results(
         if not path.is_file():
             continue
         if wire.result_name(path.name) is None:
-            report.add(Code.IGNORED_FILE, "results that are neither detections nor classifications", format="voc",
-                       where=Where(file=folder.shown(path)))  # fmt: skip
+            report.add(
+                Code.IGNORED_FILE,
+                "results that are neither detections nor classifications",
+                format="voc",
+                where=Where(file=folder.shown(path)),
+            )
             continue
         results.add(path, folder.shown(path), item)
 

@@ -60,7 +60,7 @@ def read_indices(path: Path, colors: dict[int, int], shown: str) -> npt.NDArray[
 
 
 def regions(classes: npt.NDArray[Any] | None, instances: npt.NDArray[Any] | None, shown: str) -> list[Region]:
-    """The regions of a pair of pictures, void left out: one for each object, or class where there are no objects.
+    """The regions of a pair of pictures, without void: one for each object, or class if there are no objects.
 
     Raises:
         SchemaError: the two differ in size.

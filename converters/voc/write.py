@@ -1,4 +1,4 @@
-"""Records to a development kit tree: annotation files, lists, pictures of masks, results, and a file of our own."""
+"""Records to a development kit tree: annotation files, lists, masks, results, and a file of our own."""
 
 from __future__ import annotations
 
@@ -76,7 +76,11 @@ def _label_lines(header: Header) -> tuple[list[LabelLine], dict[str, int]]:
     own = header.extras.get("voc", {}).get("background")
     background = own.get("name") if isinstance(own, dict) else None
     named = [label for label in header.labels if _mappable(label.name)]
-    if not isinstance(background, str) or not _mappable(background) or background in {label.name for label in named}:
+    if (
+        not isinstance(background, str)
+        or not _mappable(background)
+        or background in {label.name for label in named}
+    ):
         background = classes.BACKGROUND
     if background not in {label.name for label in named}:
         lines.append(LabelLine(background, (0, 0, 0)))
@@ -149,7 +153,7 @@ def _carried_header(header: Header, lines: list[LabelLine]) -> dict[str, Any]:
 
 
 class _Tree:
-    """The folder that is written. Lists and results are gathered in pieces; annotation files go out at once."""
+    """The folder that is written. Lists and results gather in pieces; annotation files go out at once."""
 
     def __init__(
         self, target: Target, header: Header, options: WriteOptions, images: Path | None, report: Report
@@ -221,8 +225,12 @@ class _Tree:
             name = f"{encoded.name}-{number}"
         self._names.add(name.lower())
         if number > 1:
-            self.report.add(Code.RENUMBERED, "file of an image that shares its name with another", format="voc",
-                            where=Where(item=str(encoded.path)))  # fmt: skip
+            self.report.add(
+                Code.RENUMBERED,
+                "file of an image that shares its name with another",
+                format="voc",
+                where=Where(item=str(encoded.path)),
+            )
         return name
 
     def _listed(self, encoded: Encoded, name: str, quoted: str) -> None:
@@ -266,8 +274,12 @@ class _Tree:
         except SchemaError:
             source = None
         if source is None or not source.is_file():
-            self.report.add(Code.IGNORED_FILE, "image that is not there (--image-root says where to look)",
-                            format="voc", where=Where(item=encoded.path))  # fmt: skip
+            self.report.add(
+                Code.IGNORED_FILE,
+                "image that is not there (--image-root says where to look)",
+                format="voc",
+                where=Where(item=encoded.path),
+            )
             return
         # Tools look for the image by the annotation file's name.
         path = self.root / "JPEGImages" / f"{name}{source.suffix}"
@@ -291,7 +303,7 @@ class _Tree:
             self.plain[UNSPLIT] = 0
 
     def _class_lists(self, end: str, subsets: list[str]) -> None:
-        """The lists of classes of a set: 1 where the class is said of the image, -1 elsewhere, or as the source had."""
+        """The lists of classes of a set: 1 where the class is said of the image, -1 elsewhere."""
         named = [
             file[5 : -len(end) - 1]
             for file in self.sets

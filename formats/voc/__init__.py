@@ -1,8 +1,9 @@
 """What Pascal VOC files say: annotation XML, the lists of ImageSets, labelmap.txt and results.
 
 Facts: the VOC2012 development kit (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/).
-An element is a *value*: its text, or a dict of its children by name (a list where a name repeats; attributes as
-``@name``, text beside children as ``#text``). Texts are kept as they are written, without white space around.
+An element is a *value*: its text, or a dict of its children by name (a list where a name repeats; attributes
+as ``@name``, text beside children as ``#text``). Texts are kept as they are written, without white
+space around.
 """
 
 from __future__ import annotations

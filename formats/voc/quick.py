@@ -1,8 +1,8 @@
-"""Annotation XML the quick way: files of a data set are alike, so each stretch is matched with what came before.
+"""Annotation XML the quick way: files of a data set are alike, so each is matched with what came before.
 
-The structure of an object, and of the rest of a file, is parsed once (by :mod:`xml`) and turned into a regular
-expression that takes the texts out in one go; a file that matches needs no parser. Anything out of the ordinary
-(comments, entities, attributes, an unusual order for the first time) goes to the parser.
+The structure of an object, and of the rest of a file, is parsed once (by :mod:`xml`) and turned into a
+regular expression that takes the texts out in one go; a file that matches needs no parser. What is out of the
+ordinary (comments, entities, attributes, an unusual order for the first time) goes to the parser.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Reader:
         key = "".join(tags)
         if key in self._refused or len(tags) > 400:
             return None
-        made = None
+        made: Template | None = None
         if all(_PLAIN.fullmatch(tag) for tag in tags):
             try:
                 document = parse((key if whole else f"<annotation>{key}</annotation>").encode())
@@ -164,16 +164,10 @@ class Reader:
                 document = None
             # Texts beside children, and names that repeat, are for the parser.
             if document is not None and not document.objects and _simple(document.fields):
-                if whole:
-                    body = [tag for tag in tags if tag not in ("<annotation>", "</annotation>")]
-                    if (
-                        tags[:1] == ["<annotation>"]
-                        and tags[-1:] == ["</annotation>"]
-                        and len(tags) == len(body) + 2
-                    ):
-                        made = _Whole(tags, document.fields)
-                else:
+                if not whole:
                     made = Template(tags, document.fields)
+                elif tags[0] == "<annotation>" and tags[-1] == "</annotation>":
+                    made = _Whole(tags, document.fields)
         if made is None:
             if len(self._refused) < 1000:
                 self._refused.add(key)
