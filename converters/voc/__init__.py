@@ -1,7 +1,7 @@
 """Pascal VOC to the model and back. Facts: the VOC2012 development kit and what other tools made of it.
 
 Coordinates are pixel numbers from 1, both ends included, in the development kit's own files, and edges in
-those of nearly every other tool: which of the two is decided once for a data set (:mod:`evidence`). What VOC has
+those of nearly every other tool: which of the two is decided once a data set (:mod:`evidence`). What VOC has
 no element for travels in an element of ours, ``<nucleus_convert>``, that other readers pass over.
 """
 

@@ -1,7 +1,7 @@
 """The first pass over a data set's files: which labels there are, and what the coordinates mean.
 
 Whether xmin..xmax are pixel numbers from 1 (the development kit) or edges (labelImg, CVAT, Roboflow and most
-others) is the same for a whole data set, and no file says it. A coordinate of 0 or less can be no pixel number
+others) is the same for a whole data set, and no file says it. A coordinate of 0 or less is no pixel number
 from 1; the development kit names itself as the database; fractions come from tools that draw edges.
 """
 

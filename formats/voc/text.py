@@ -43,7 +43,7 @@ def _is_integer(word: str) -> bool:
 
 
 def result_name(name: str) -> tuple[int, str, str, str] | None:
-    """Competition (0: not named), task (det or cls), set and class of a results file, by its name; or None."""
+    """Competition (0: not named), task (det or cls), set and class of a results file by its name, or None."""
     found = _RESULT.fullmatch(name)
     return (int(found[1] or 0), found[2], found[3], found[4]) if found else None
 
