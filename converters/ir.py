@@ -12,6 +12,7 @@ import msgspec
 from pydantic import BaseModel
 
 from nucleus_convert.converters import model
+from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import (
     MalformedFileError,
     SchemaError,
@@ -30,7 +31,7 @@ SPEC = Spec(
     holds=frozenset(Feature),
     layout="file",
     suffix=".ndjson",
-    reference="docs/model.md",
+    reference="converters/model.py",
 )
 
 _DECODE = msgspec.json.Decoder(model.Record).decode
@@ -92,7 +93,19 @@ class _Records(msgspec.Struct, frozen=True):
                     what="line that is no record of the model",
                 )
             else:
-                yield record
+                yield _unmarked(record, report) if b'"derived"' in line else record
+
+
+def _unmarked(record: model.Record, report: Report) -> model.Record:
+    """The record of a file written after ``fit``: the shapes that it added are now what the source says."""
+    annotations = []
+    for annotation in record.annotations:
+        if annotation.derived:
+            where = Where(item=str(record.item.id), annotation=str(annotation.id))
+            report.add(Code.VALUE_NORMALISED, "derived shapes are read as any other", where=where)
+            annotation = msgspec.structs.replace(annotation, derived=())
+        annotations.append(annotation)
+    return model.Record(record.item, tuple(annotations))
 
 
 def _error(error: Exception, where: Where) -> SchemaError | MalformedFileError:

@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def undisturbed() -> Iterator[None]:
     """Hold Ctrl-C and SIGTERM back until the end.
 
-    For steps that must happen whole: making a temporary folder *and* remembering it, moving several files into
+    For steps that must happen whole: making a temporary folder and remembering it, moving several files into
     place, starting a worker and telling it what to do (which is born with both signals blocked).
     """
     if threading.current_thread() is not threading.main_thread():

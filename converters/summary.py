@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nucleus_convert.converters.codes import CATALOGUE, Severity
+from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.report import Finding, Report
 
 SHOWN = 12
@@ -36,8 +36,12 @@ def lines(
         where: the report's file, if there is one.
         rejected: the file of rejected records, if there is one.
     """
-    yield Text(_balance(report, target))
     findings = report.sorted()
+    detected = [finding for finding in findings if finding.code is Code.DETECTED]
+    for finding in detected:  # short, and whoever did not name the format wants to know
+        findings.remove(finding)
+        yield Text(finding.text)
+    yield Text(_balance(report, target))
     grave = [finding for finding in findings if finding.severity > Severity.INFO]
     shown = findings if verbose else grave[:SHOWN]
     for finding in shown:

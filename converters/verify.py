@@ -289,12 +289,14 @@ def _fields(
         same = (
             _kept(meant, read)
             if name in _MAY_GROW
-            else _same(meant, read) or (meant is None and name == "id")
+            else _same(meant, read) or (meant is None and name in _MAY_BE_ADDED)
         )
         if not same:
             yield Difference(f"{prefix}{name}", meant, read)
 
 
+_MAY_BE_ADDED = frozenset({"id", "crowd"})
+"""Fields that a target may need where the source has none."""
 _MAY_GROW = frozenset({"attributes", "extras"})
 """Mappings that a target may keep things of its own in."""
 

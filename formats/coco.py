@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from nucleus_convert.converters.errors import SchemaError, Where
+
 Number: TypeAlias = int | float
 RowId: TypeAlias = int | str | float | None
 
@@ -72,10 +74,34 @@ def canonical_id(value: Any) -> int | str | None:
     if type(value) is float:
         return int(value) if value.is_integer() else None
     if type(value) is str:
-        if value.isascii() and value.isdigit() and (value == "0" or value[0] != "0"):
+        if len(value) < 19 and value.isascii() and value.isdigit() and (value == "0" or value[0] != "0"):
             return int(value)
         return value
     return None
+
+
+def load(raw: bytes, where: Where) -> Any:
+    """A value of a file that is known to be JSON.
+
+    Raises:
+        SchemaError: it is JSON, but no value that can be held: a number out of range, too many brackets in brackets.
+    """
+    try:
+        return DECODE(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SchemaError(
+            f"a value that cannot be read: {str(error)[:1].lower()}{str(error)[1:]}", where
+        ) from error
+    except RecursionError as error:
+        raise SchemaError("nested too deeply to be a label file", where) from error
+
+
+def verbatim(raw: bytes) -> Any:
+    """A row for the quarantine: as JSON, or as text where it cannot be."""
+    try:
+        return DECODE(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw.decode(errors="backslashreplace")
 
 
 def split_name(stem: str) -> tuple[str | None, str | None]:

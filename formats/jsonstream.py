@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Generic, Literal, TypeVar, get_args
+from typing import Any, BinaryIO, Generic, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -552,7 +552,7 @@ def _lines(data: bytes, base: int, line: int, probe: msgspec.json.Decoder[P]) ->
     return Rows(data=data, base=base, first=line, starts=starts, ends=ends, probes=probes, numbers=numbers)
 
 
-def _probe_line(text: bytes, probe: msgspec.json.Decoder[P]) -> P | Exception:
+def _probe_line(text: bytes, probe: msgspec.json.Decoder[Any]) -> Any:
     try:
         _check_text(text)
         return probe.decode(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def _seek_and_read(descriptor: int, length: int, offset: int) -> bytes:
     return os.read(descriptor, length)
 
 
-_pread = getattr(os, "pread", _seek_and_read)  # Windows has none
+pread = getattr(os, "pread", _seek_and_read)  # Windows has none
 
 
 class RowFile:
@@ -52,7 +53,7 @@ class RowFile:
         descriptor = self._descriptor
         if descriptor is None:
             descriptor = self._descriptor = self._open()
-        found = [_pread(descriptor, length, offset) for _, offset, length in rows]
+        found = [pread(descriptor, length, offset) for _, offset, length in rows]
         for data, (_, _, length) in zip(found, rows, strict=True):
             if len(data) != length:
                 raise ReadError(
@@ -95,7 +96,7 @@ class RowIndex:
         self._lengths.append(length)
         self._groups.append(group)
 
-    def extend(self, offsets: list[int], lengths: list[int], groups: list[int]) -> None:
+    def extend(self, offsets: Iterable[int], lengths: Iterable[int], groups: Iterable[int]) -> None:
         """Add many rows."""
         self._offsets.extend(offsets)
         self._lengths.extend(lengths)

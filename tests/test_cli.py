@@ -237,6 +237,28 @@ def test_common_options_reach_the_pipeline(
     assert (seen["source"], seen["verify"], seen["workers"], seen["fail_on"]) == (None, "none", None, "never")
 
 
+@pytest.mark.parametrize("pair", ["ir2nucleus", "ir2coco"])
+def test_the_number_of_workers_changes_no_byte(
+    run: Any, tmp_path: Path, boxes: Callable[[int], LabelSet], pair: str
+) -> None:
+    source = tmp_path / "source.ndjson"
+    ir.write(boxes(600), Target(source, source), options=ir.WriteOptions(), report=Report())
+    written = []
+    for workers in (1, 2):
+        target = tmp_path / str(workers)
+        assert run(pair, source, "-o", target, "--workers", workers).code == 0
+        files = {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()}
+        written.append(files)
+    assert written[0] == written[1]
+    assert len(written[0]) >= 2
+
+
+def test_there_and_back_gives_the_same_coco(run: Any, tiny: Path, tmp_path: Path) -> None:
+    assert run("coco2nucleus", tiny, "-o", tmp_path / "nucleus").code == 0
+    assert run("nucleus2coco", tmp_path / "nucleus", "-o", tmp_path / "back.json").code == 0
+    assert json.loads((tmp_path / "back.json").read_text()) == json.loads(tiny.read_text())
+
+
 def test_aliases_name_formats(run: Any, tiny: Path, tmp_path: Path) -> None:
     assert run("mscoco2model", tiny, "-o", tmp_path / "a.ndjson").code == 0
 

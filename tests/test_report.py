@@ -214,6 +214,14 @@ def test_the_summary_of_a_dry_run_and_of_what_did_not_make_it() -> None:
     assert loss == "LOSS    record not read: bad"
 
 
+def test_the_summary_says_what_was_found_out_first() -> None:
+    report = Report()
+    report.add("detected", "coco")
+    lines = [line.text for line in summary.lines(report, "out", where="out/report.json")]
+    assert lines[0] == "source read as coco"
+    assert lines[-1] == "report: out/report.json"
+
+
 def test_a_long_report_is_cut() -> None:
     report = Report()
     for number in range(summary.SHOWN + 5):

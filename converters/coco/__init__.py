@@ -8,8 +8,9 @@ count from 1; ``segmentation`` and ``iscrowd`` are independent; keys that COCO d
 
 from __future__ import annotations
 
+from nucleus_convert.converters.coco.find import sniff
 from nucleus_convert.converters.coco.options import ReadOptions, WriteOptions
-from nucleus_convert.converters.coco.read import read, sniff
+from nucleus_convert.converters.coco.read import read
 from nucleus_convert.converters.coco.write import write
 from nucleus_convert.converters.protocol import Feature, Spec
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.coco.reserved import RESERVED, VERSION, carried_label, restore_label
+from nucleus_convert.converters.coco.reserved import RESERVED, carried_label, restore_label, sealed
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.model import Label
@@ -24,7 +26,9 @@ def read_categories(rows: Any, file: str, report: Report) -> list[tuple[int | st
         SchemaError: the categories are no list of objects with ids.
     """
     if not isinstance(rows, list):
-        raise SchemaError(f"expected a list of categories, found {_kind(rows)}", Where(file=file, path="$.categories"))
+        raise SchemaError(
+            f"expected a list of categories, found {_kind(rows)}", Where(file=file, path="$.categories")
+        )
     labels: list[tuple[int | str, Label]] = []
     for i, row in enumerate(rows):
         where = Where(file=file, path=f"$.categories[{i}]")
@@ -33,7 +37,9 @@ def read_categories(rows: Any, file: str, report: Report) -> list[tuple[int | st
         number = canonical_id(row.get("id"))
         if number is None:
             raise SchemaError(
-                f"category without a usable id, found {row.get('id')!r}", where, "give every category a whole number"
+                f"category without a usable id, found {row.get('id')!r}",
+                where,
+                "give every category a whole number",
             )
         labels.append((number, _label(number, row, where, report)))
     return _unique(labels, file, report)
@@ -45,7 +51,9 @@ def _label(number: int | str, row: dict[str, Any], where: Where, report: Report)
     if not isinstance(name, str):
         extras["name"] = name
         name = str(number) if name is None else str(name)
-        report.add(Code.VALUE_NORMALISED, "category without a name: its id stands for it", format="coco", where=where)
+        report.add(
+            Code.VALUE_NORMALISED, "category without a name: its id stands for it", format="coco", where=where
+        )
     parent = row.get("supercategory")
     if "supercategory" in row and not isinstance(parent, str):
         extras["supercategory"] = parent
@@ -73,11 +81,14 @@ def _label(number: int | str, row: dict[str, Any], where: Where, report: Report)
     elif any(0 in edge for edge in row["skeleton"]):
         extras["skeleton"] = row["skeleton"]
         report.add(
-            Code.VALUE_NORMALISED, "skeleton numbered from 0 (COCO numbers from 1)", format="coco", where=where
+            Code.VALUE_NORMALISED,
+            "skeleton numbered from 0 (COCO numbers from 1)",
+            format="coco",
+            where=where,
         )
     label = Label(
         name=name,
-        id=number,
+        id=row["id"] if isinstance(row["id"], str) else number,
         parent=parent,
         keypoints=keypoints,
         skeleton=skeleton,
@@ -104,9 +115,11 @@ def zero_based(edges: Any, count: int) -> tuple[tuple[int, int], ...] | None:
     return tuple((a - base, b - base) for a, b in pairs)
 
 
-def _unique(labels: list[tuple[int | str, Label]], file: str, report: Report) -> list[tuple[int | str, Label]]:
+def _unique(
+    labels: list[tuple[int | str, Label]], file: str, report: Report
+) -> list[tuple[int | str, Label]]:
     """Labels go by name: where two ids share one, the family or the id is added to the name, and reported."""
-    seen: dict[int | str, int] = {}
+    seen: set[int | str] = set()
     for i, (number, _) in enumerate(labels):
         if number in seen:
             raise SchemaError(
@@ -114,42 +127,52 @@ def _unique(labels: list[tuple[int | str, Label]], file: str, report: Report) ->
                 Where(file=file, path=f"$.categories[{i}].id"),
                 "give every category its own id",
             )
-        seen[number] = i
-    counts: dict[str, int] = {}
-    for _, label in labels:
-        counts[label.name] = counts.get(label.name, 0) + 1
-    taken = {name for name, count in counts.items() if count == 1}
+        seen.add(number)
+    counts = Counter(label.name for _, label in labels)
+    taken = set(counts)
     result: list[tuple[int | str, Label]] = []
     for number, label in labels:
         if counts[label.name] > 1:
-            name = f"{label.parent}/{label.name}" if label.parent else f"{label.name}#{number}"
-            if name in taken:
-                name = f"{label.name}#{number}"
+            name = next(made for made in _made_names(label.name, label) if made not in taken)
             taken.add(name)
-            extras = {**label.extras.get("coco", {}), "name": label.name}
-            report.add(
-                Code.LABEL_RENAMED, f"category {number} '{label.name}' becomes '{name}'", format="coco",
-                where=Where(file=file, path="$.categories"),
-            )  # fmt: skip
+            where = Where(file=file, path="$.categories")
+            text = f"category {number} '{label.name}' becomes '{name}'"
+            report.add(Code.LABEL_RENAMED, text, format="coco", where=where)
+            extras = {"name": label.name, **label.extras.get("coco", {})}
             label = msgspec.structs.replace(label, name=name, extras={**label.extras, "coco": extras})
         result.append((number, label))
     return result
 
 
+def _made_names(given: str, label: Label) -> Iterator[str]:
+    """Names for a label that shares its own with another."""
+    if label.parent:
+        yield f"{label.parent}/{given}"
+    for marks in itertools.count(1):
+        yield f"{given}{'#' * marks}{label.id}"
+
+
+def _is_made(label: Label, given: Any) -> bool:
+    """Whether the reader made the label's name from what was given, so that this goes back."""
+    if not isinstance(given, str):
+        return label.name == str(label.id if given is None else given)
+    return label.name in itertools.islice(_made_names(given, label), 5)
+
+
 def category_ids(labels: Iterable[Label]) -> dict[str, int | str]:
     """A category id for each label: its own where it has one, the next free number (from 1) where not."""
     labels = list(labels)
-    taken = {label.id for label in labels if label.id is not None}
+    taken = {canonical_id(label.id) for label in labels}
     ids: dict[str, int | str] = {}
-    used: set[int | str] = set()
+    used: set[int | str | None] = set()
     free = 1
     for label in labels:
         number = label.id
-        if number is None or number in used:
+        if number is None or canonical_id(number) in used:
             while free in taken or free in used:
                 free += 1
             number = free
-        used.add(number)
+        used.add(canonical_id(number))
         ids[label.name] = number
     return ids
 
@@ -158,21 +181,32 @@ def category_row(label: Label, number: int | str) -> dict[str, Any]:
     """A label as a category row; a COCO source's own keys come back verbatim."""
     extras: Mapping[str, Any] = label.extras.get("coco", {})
     row: dict[str, Any] = {"id": number, "name": label.name}
+    if "name" in extras and _is_made(label, extras["name"]):
+        row["name"] = extras["name"]
     if label.parent is not None:
         row["supercategory"] = label.parent
     if label.keypoints:
         row["keypoints"] = list(label.keypoints)
     if label.skeleton:
-        row["skeleton"] = [[a + 1, b + 1] for a, b in label.skeleton]
-    row.update(extras)
+        given = extras.get("skeleton")
+        as_given = zero_based(given, len(label.keypoints)) == label.skeleton
+        row["skeleton"] = given if as_given else [[a + 1, b + 1] for a, b in label.skeleton]
+    row.update((key, value) for key, value in extras.items() if key not in row)
     kept = carried_label(label)
     if label.id is None or label.id != number:
         kept["id"] = label.id
     if kept:
-        row[RESERVED] = {"v": VERSION, **kept}
+        row[RESERVED] = sealed(kept)
     return row
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a bool", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a bool",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "null")

@@ -1,81 +1,182 @@
-"""The one reserved key of COCO rows, under which travels what COCO has no key for; and taking it back."""
+"""The one reserved key of COCO rows, under which travels what COCO has no key for; and taking it back.
+
+What may be under it is written down as structs, so that a value that was tampered with is an error and not a record
+with something strange in it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from nucleus_convert.converters.errors import SchemaError, Where
-from nucleus_convert.converters.model import KINDS, Annotation, Camera, Header, Item, Keypoints, Label, SceneRef, Shape
+from nucleus_convert.converters.model import (
+    EMPTY,
+    KINDS,
+    Annotation,
+    Camera,
+    Extras,
+    Header,
+    Id,
+    Item,
+    Keypoints,
+    Label,
+    Number,
+    Scene,
+    SceneRef,
+    Shape,
+    Taxonomy,
+)
 
 RESERVED = "_nucleus_convert"
 VERSION = 1
 UNLABELLED = "unlabelled"
 """The category of objects that have none; other tools need one."""
-_ITEM_FIELDS: dict[str, Any] = {"scene": SceneRef, "camera": Camera, "attributes": dict[str, Any]}
+
+ITEM_FIELDS = ("scene", "camera", "attributes")
+ANNOTATION_FIELDS = ("class_pdf", "group", "occluded", "truncated", "difficult", "z_order", "embedding")
+_UNSET = msgspec.UNSET
+_Unset = msgspec.UnsetType
 
 
-def opened(kept: Any, where: Where) -> dict[str, Any]:
+class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    v: int
+
+
+class KeptAnnotation(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an annotation row cannot say. ``derived`` are kinds in the row that stand in for ``shapes``."""
+
+    label: str | None | _Unset = _UNSET
+    id: Id | _Unset = _UNSET
+    predicted: bool | _Unset = _UNSET
+    class_pdf: Mapping[str, Number] | _Unset = _UNSET
+    group: Id | _Unset = _UNSET
+    occluded: bool | Number | _Unset = _UNSET
+    truncated: bool | Number | _Unset = _UNSET
+    difficult: bool | _Unset = _UNSET
+    z_order: int | _Unset = _UNSET
+    embedding: tuple[Number, ...] | _Unset = _UNSET
+    names: tuple[str, ...] | _Unset = _UNSET
+    skeleton: tuple[tuple[int, int], ...] | _Unset = _UNSET
+    shapes: tuple[Shape, ...] = ()
+    derived: tuple[str, ...] = ()
+    extras: Extras = EMPTY
+
+
+class KeptItem(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an image row cannot say, and annotations that COCO has no rows for."""
+
+    id: Id | _Unset = _UNSET
+    kind: Literal["image", "pointcloud"] | _Unset = _UNSET
+    path: None | _Unset = _UNSET
+    scene: SceneRef | _Unset = _UNSET
+    camera: Camera | _Unset = _UNSET
+    attributes: Mapping[str, Any] | _Unset = _UNSET
+    extras: Extras = EMPTY
+    annotations: tuple[Annotation, ...] = ()
+
+
+class KeptLabel(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a category row cannot say."""
+
+    id: Id | None | _Unset = _UNSET
+    color: str | _Unset = _UNSET
+    attributes: Mapping[str, Any] | _Unset = _UNSET
+    extras: Extras = EMPTY
+
+
+class KeptRoot(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the root object cannot say.
+
+    ``results`` is the file beside this one that holds the predictions; ``files`` are those that were joined in this
+    one, as the reader notes them.
+    """
+
+    files: tuple[dict[str, Any], ...] = ()
+    subset: str | None = None
+    results: str | None = None
+    taxonomies: tuple[Taxonomy, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+    extras: Extras = EMPTY
+
+
+K = TypeVar("K", bound=_Kept)
+
+
+def _opened(kept: Any, kind: type[K], where: Where) -> K:
     """The reserved value, checked.
 
     Raises:
         SchemaError: it is not ours, or a newer version wrote it.
     """
-    if not isinstance(kept, dict) or not isinstance(kept.get("v"), int):
+    version = kept.get("v") if isinstance(kept, dict) else None
+    if type(version) is not int:
         raise SchemaError(
-            f"key '{RESERVED}' is reserved for nucleus-convert, and this is not what it writes", where, "rename the key"
+            f"key '{RESERVED}' is reserved for nucleus-convert, and this is not what it writes",
+            where,
+            "rename the key",
         )
-    if kept["v"] > VERSION:
+    if version > VERSION:
         raise SchemaError(
             "written by a newer nucleus-convert", where, "read it with that version, or a newer one"
         )
-    return kept
-
-
-def _convert(value: Any, kind: Any, where: Where) -> Any:
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(kept, kind)
     except msgspec.ValidationError as error:
-        raise SchemaError(f"key '{RESERVED}' was changed: {error}", where, "remove the key to read without it") from error
+        raise SchemaError(
+            f"key '{RESERVED}' was changed: {error}", where, "remove the key to read without it"
+        ) from error
 
 
-def restore_annotation(kept: Any, fields: dict[str, Any], shapes: list[Shape], where: Where) -> None:
+def _said(kept: _Kept, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(kept, name)) is not _UNSET}
+
+
+def sealed(kept: dict[str, Any]) -> dict[str, Any]:
+    """What is kept, as the value of the reserved key."""
+    return {"v": VERSION, **kept}
+
+
+def foreign(extras: Extras) -> dict[str, Any]:
+    """Extras that are not COCO's own."""
+    return {name: values for name, values in extras.items() if name != "coco"}
+
+
+# ---------------------------------------------------------------------- annotations
+
+
+def restore_annotation(value: Any, fields: dict[str, Any], shapes: list[Shape], where: Where) -> None:
     """Take back what a row's reserved key carries into the annotation's fields and shapes."""
-    kept = opened(kept, where)
-    derived = set(kept.get("derived", ()))
-    shapes[:] = [shape for shape in shapes if KINDS[type(shape)] not in derived]
+    kept = _opened(value, KeptAnnotation, where)
+    originals = {type(shape) for shape in kept.shapes}
+    shapes[:] = [
+        shape for shape in shapes if type(shape) not in originals and KINDS[type(shape)] not in kept.derived
+    ]
     for i, shape in enumerate(shapes):
-        if type(shape) is Keypoints and ("names" in kept or "skeleton" in kept):
-            shapes[i] = Keypoints(
-                shape.points,
-                names=tuple(kept.get("names", shape.names)),
-                skeleton=tuple((a, b) for a, b in kept.get("skeleton", shape.skeleton)),
-            )
-    shapes.extend(_convert(kept.get("shapes", []), list[Shape], where))
-    for name in ("label", "id", "predicted"):
-        if name in kept:
-            fields[name] = kept[name]
-    for name, value in kept.get("fields", {}).items():
-        fields[name] = tuple(value) if isinstance(value, list) else value
-    fields["extras"] = {**fields.get("extras", {}), **kept.get("extras", {})}
+        if type(shape) is Keypoints:
+            shapes[i] = msgspec.structs.replace(shape, **_said(kept, ("names", "skeleton")))
+    shapes.extend(kept.shapes)
+    fields.update(_said(kept, ("label", "id", "predicted", *ANNOTATION_FIELDS)))
+    if kept.extras:
+        fields["extras"] = {**fields["extras"], **kept.extras}
 
 
-def restore_item(kept: Any, item: Item, where: Where) -> tuple[Item, tuple[Annotation, ...]]:
+# ---------------------------------------------------------------------- images
+
+
+def restore_item(value: Any, item: Item, where: Where) -> tuple[Item, tuple[Annotation, ...]]:
     """The item with what its row's reserved key carries, and the annotations that travelled with it."""
-    kept = opened(kept, where)
-    changes: dict[str, Any] = {name: kept[name] for name in ("id", "kind", "path", "subset") if name in kept}
-    for name, kind in _ITEM_FIELDS.items():
-        if name in kept:
-            changes[name] = _convert(kept[name], kind, where)
-    if "extras" in kept:
-        changes["extras"] = {**item.extras, **kept["extras"]}
-    annotations = tuple(_convert(kept.get("annotations", []), list[Annotation], where))
-    return msgspec.structs.replace(item, **changes), annotations
+    kept = _opened(value, KeptItem, where)
+    changes = _said(kept, ("id", "kind", "path", *ITEM_FIELDS))
+    if kept.extras:
+        changes["extras"] = {**item.extras, **kept.extras}
+    return msgspec.structs.replace(item, **changes), kept.annotations
 
 
-def carried_item(item: Item, annotations: list[Annotation], *, named: bool, subset: bool) -> dict[str, Any]:
-    """What an image row cannot say: ``named``, whether its id stands in the row; ``subset``, whether the file says it."""
+def carried_item(item: Item, annotations: list[Annotation], *, named: bool) -> dict[str, Any]:
+    """What an image row cannot say; ``named``: whether its id stands in the row."""
     kept: dict[str, Any] = {}
     if not named:
         kept["id"] = item.id
@@ -83,18 +184,27 @@ def carried_item(item: Item, annotations: list[Annotation], *, named: bool, subs
         kept["path"] = None
     if item.kind != "image":
         kept["kind"] = item.kind
-    if item.subset is not None and not subset:
-        kept["subset"] = item.subset
-    for name in _ITEM_FIELDS:
+    for name in ITEM_FIELDS:
         value = getattr(item, name)
         if value is not None and value != {}:
             kept[name] = msgspec.to_builtins(value)
-    others = {name: values for name, values in item.extras.items() if name != "coco"}
-    if others:
+    if others := foreign(item.extras):
         kept["extras"] = others
     if annotations:
         kept["annotations"] = msgspec.to_builtins(annotations)
     return kept
+
+
+# ---------------------------------------------------------------------- categories
+
+
+def restore_label(value: Any, label: Label, where: Where) -> Label:
+    """The label with what its category row carries."""
+    kept = _opened(value, KeptLabel, where)
+    changes = _said(kept, ("id", "color", "attributes"))
+    if kept.extras:
+        changes["extras"] = {**label.extras, **kept.extras}
+    return msgspec.structs.replace(label, **changes)
 
 
 def carried_label(label: Label) -> dict[str, Any]:
@@ -104,19 +214,27 @@ def carried_label(label: Label) -> dict[str, Any]:
         kept["color"] = label.color
     if label.attributes:
         kept["attributes"] = dict(label.attributes)
-    others = {name: values for name, values in label.extras.items() if name != "coco"}
-    if others:
+    if others := foreign(label.extras):
         kept["extras"] = others
     return kept
 
 
-def restore_label(kept: Any, label: Label, where: Where) -> Label:
-    """The label with what its category row carries."""
-    kept = opened(kept, where)
-    changes = {name: kept[name] for name in ("id", "color", "attributes") if name in kept}
-    if "extras" in kept:
-        changes["extras"] = {**label.extras, **kept["extras"]}
-    return msgspec.structs.replace(label, **changes)
+# ---------------------------------------------------------------------- the root
+
+
+def kept_root(value: Any, where: Where) -> KeptRoot:
+    """What the root object carries."""
+    return _opened(value, KeptRoot, where)
+
+
+def restore_header(kept: KeptRoot, header: Header) -> Header:
+    """The header with what the root object carries."""
+    return msgspec.structs.replace(
+        header,
+        taxonomies=header.taxonomies or kept.taxonomies,
+        scenes=header.scenes or kept.scenes,
+        extras={**header.extras, **kept.extras},
+    )
 
 
 def carried_header(header: Header) -> dict[str, Any]:
@@ -126,18 +244,6 @@ def carried_header(header: Header) -> dict[str, Any]:
         kept["taxonomies"] = msgspec.to_builtins(header.taxonomies)
     if header.scenes:
         kept["scenes"] = msgspec.to_builtins(header.scenes)
-    others = {name: values for name, values in header.extras.items() if name != "coco"}
-    if others:
+    if others := foreign(header.extras):
         kept["extras"] = others
     return kept
-
-
-def restore_header(kept: Any, header: Header, where: Where) -> Header:
-    """The header with what the root object carries."""
-    kept = opened(kept, where)
-    told: Header = _convert(
-        {name: kept[name] for name in ("taxonomies", "scenes", "extras") if name in kept}, Header, where
-    )
-    return msgspec.structs.replace(
-        header, taxonomies=told.taxonomies, scenes=told.scenes, extras={**header.extras, **told.extras}
-    )

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.coco.reserved import RESERVED, UNLABELLED, VERSION
+from nucleus_convert.converters.coco.reserved import ANNOTATION_FIELDS, RESERVED, UNLABELLED, foreign, sealed
+from nucleus_convert.converters.coco.rows import NOTES, turned_box
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.model import (
@@ -25,13 +26,13 @@ from nucleus_convert.converters.model import (
     Mask,
     Polygon,
     Shape,
+    Tag,
 )
 from nucleus_convert.converters.report import Fate, Outcome, Report
 from nucleus_convert.formats import coco as wire
 
 _NATIVE: tuple[type[Any], ...] = (Box, Polygon, Mask, Keypoints, Caption)
-_CARRIED_FIELDS = ("class_pdf", "group", "occluded", "truncated", "difficult", "z_order", "embedding")
-_OURS = frozenset({"row", "area", "segmentation", "bbox", "closed", "counts", "rle", "visibility", "num_keypoints", "iscrowd"})
+_OURS = NOTES | {"area", "segmentation", "bbox", "num_keypoints", "iscrowd"}
 
 
 class RowDumper:
@@ -43,10 +44,17 @@ class RowDumper:
         self.keep_ids = keep_ids
 
     def native(self, annotation: Annotation) -> bool:
-        """Whether COCO has a row for it: an object with none of COCO's shapes travels with its image."""
-        return any(type(shape) in _NATIVE and not getattr(shape, "rotation", 0) for shape in annotation.shapes)
+        """Whether COCO has a row for it: an object with none of COCO's shapes travels with its image.
 
-    def dump(self, annotation: Annotation, item: Item, report: Report, *, result: bool) -> tuple[dict[str, Any], Fate]:
+        A COCO source's own rows without a shape (that may label the whole image) go back as rows.
+        """
+        if any(type(shape) in _NATIVE and not getattr(shape, "rotation", 0) for shape in annotation.shapes):
+            return True
+        return "coco" in annotation.extras and all(type(shape) is Tag for shape in annotation.shapes)
+
+    def dump(
+        self, annotation: Annotation, item: Item, report: Report, *, result: bool
+    ) -> tuple[dict[str, Any], Fate]:
         """The row, and what became of the annotation's shapes. A ``result`` row gets nothing but what was said."""
         extras = annotation.extras.get("coco", {})
         row: dict[str, Any] = {}
@@ -63,7 +71,7 @@ class RowDumper:
         used = self._region(shapes, row, extras)
         self._points(annotation, shapes, row, kept, extras, item, report, result)
         used |= {Keypoints, Caption} & set(shapes)
-        self._box(annotation, shapes, row, extras, item, report, result)
+        added = self._box(annotation, shapes, row, extras, item, report, result)
         box = shapes.get(Box)
         if box is not None and not box.rotation:
             used.add(Box)
@@ -73,10 +81,11 @@ class RowDumper:
             self._complete(annotation, shapes, row, extras, item, report)
         if result and "area" in extras:
             row["area"] = extras["area"]
-        if annotation.crowd is not None and "iscrowd" not in row:
-            row["iscrowd"] = extras.get("iscrowd", int(annotation.crowd))
-        elif "iscrowd" in extras:
-            row["iscrowd"] = extras["iscrowd"]
+        given = extras.get("iscrowd", msgspec.UNSET)
+        if given is not msgspec.UNSET and (None if given is None else bool(given)) == annotation.crowd:
+            row["iscrowd"] = given
+        elif annotation.crowd is not None:
+            row["iscrowd"] = int(annotation.crowd)
         if annotation.confidence is not None:
             row["score"] = annotation.confidence
         elif annotation.predicted and not result:
@@ -88,9 +97,10 @@ class RowDumper:
         for key, value in extras.items():
             if key not in _OURS and key not in row:
                 row[key] = value
-        fate = self._carry(annotation, {kind: shapes[kind] for kind in used}, kept)
+        row.update(extras.get("keys", {}))
+        fate = self._carry(annotation, {kind: shapes[kind] for kind in used}, added, kept)
         if kept:
-            row[RESERVED] = {"v": VERSION, **kept}
+            row[RESERVED] = sealed(kept)
         return row, fate
 
     def _category(
@@ -104,10 +114,13 @@ class RowDumper:
     ) -> None:
         label = annotation.label
         if label is None:
-            if self.labels and annotation.shape(Caption) is None and "category_id" not in extras:
+            # pycocotools wants a category of every row, captions too, as soon as there are categories.
+            if (self.labels or not self.keep_ids) and "category_id" not in extras:
                 row["category_id"] = self.categories[UNLABELLED]
                 kept["label"] = None
-                report.add(Code.COMPLETED, f"category '{UNLABELLED}'", format="coco", where=_where(annotation, item))
+                report.add(
+                    Code.COMPLETED, f"category '{UNLABELLED}'", format="coco", where=_where(annotation, item)
+                )
             return
         number = self.categories.get(label)
         if number is None:
@@ -118,7 +131,9 @@ class RowDumper:
             )
         row["category_id"] = number
 
-    def _region(self, shapes: dict[type[Any], Any], row: dict[str, Any], extras: Mapping[str, Any]) -> set[type[Any]]:
+    def _region(
+        self, shapes: dict[type[Any], Any], row: dict[str, Any], extras: Mapping[str, Any]
+    ) -> set[type[Any]]:
         """Write ``segmentation``; returns which shape it is. A mask is more exact than a polygon."""
         verbatim = extras.get("segmentation", msgspec.UNSET)
         mask: Mask | None = shapes.get(Mask)
@@ -129,7 +144,11 @@ class RowDumper:
                 from nucleus_convert.converters import masks
 
                 counts = masks.decode_counts(counts).tolist()
-            row["segmentation"] = {"size": [mask.height, mask.width], "counts": counts, **extras.get("rle", {})}
+            row["segmentation"] = {
+                "size": [mask.height, mask.width],
+                "counts": counts,
+                **extras.get("rle", {}),
+            }
             return {Mask}
         if polygon is not None:
             if any(len(part) > 1 for part in polygon.parts):
@@ -139,7 +158,8 @@ class RowDumper:
             else:
                 closed = extras.get("closed", ())
                 row["segmentation"] = [
-                    (*part[0], *part[0][:2]) if i in closed else part[0] for i, part in enumerate(polygon.parts)
+                    (*part[0], *part[0][:2]) if i in closed else part[0]
+                    for i, part in enumerate(polygon.parts)
                 ]
             return {Polygon}
         if verbatim is not msgspec.UNSET:
@@ -165,15 +185,14 @@ class RowDumper:
         points: list[Any] = list(shape.points)
         count = sum(entry > 0 for entry in points[2::3])
         visibility = extras.get("visibility")
-        if visibility is not None and len(visibility) == len(points[2::3]):
+        if visibility is not None and [2 if entry > 0 else 0 for entry in visibility] == points[2::3]:
             points[2::3] = visibility
-        row["keypoints"] = [0 if number is None else number for number in points]
-        if not result or "num_keypoints" in extras:
-            # The reader notes the number only where it is not the count of labelled points, or (None) not given.
-            given = extras.get("num_keypoints", count)
-            row["num_keypoints"] = count if given is None else given
-            if given is None:
-                report.add(Code.COMPLETED, "num_keypoints", format="coco", where=_where(annotation, item))
+        row["keypoints"] = points
+        if "num_keypoints" in extras:
+            row["num_keypoints"] = extras["num_keypoints"]
+        elif not result:
+            row["num_keypoints"] = count
+            report.add(Code.COMPLETED, "num_keypoints", format="coco", where=_where(annotation, item))
         label = self.labels.get(annotation.label or "")
         if shape.names and (label is None or label.keypoints != shape.names):
             kept["names"] = list(shape.names)
@@ -189,10 +208,12 @@ class RowDumper:
         item: Item,
         report: Report,
         result: bool,
-    ) -> None:
+    ) -> tuple[str, ...]:
+        """Write ``bbox``; returns the kinds of shapes that are in the row though nobody drew them."""
         box: Box | None = shapes.get(Box)
         verbatim = extras.get("bbox", msgspec.UNSET)
-        if box is not None and not box.rotation:
+        turned = isinstance(verbatim, list) and len(verbatim) == 5
+        if box is not None and not box.rotation and not (turned and turned_box(verbatim) == box):
             row["bbox"] = [box.x, box.y, box.width, box.height]
         elif verbatim is not msgspec.UNSET:
             row["bbox"] = verbatim
@@ -201,6 +222,8 @@ class RowDumper:
             if envelope is not None:
                 row["bbox"] = envelope
                 report.add(Code.COMPLETED, "bbox", format="coco", where=_where(annotation, item))
+                return ("box",)
+        return ()
 
     def _complete(
         self,
@@ -221,7 +244,13 @@ class RowDumper:
             row["iscrowd"] = 0
             report.add(Code.COMPLETED, "iscrowd", format="coco", where=_where(annotation, item))
 
-    def _carry(self, annotation: Annotation, used: dict[type[Any], Any], kept: dict[str, Any]) -> Fate:
+    def _carry(
+        self,
+        annotation: Annotation,
+        used: dict[type[Any], Any],
+        added: tuple[str, ...],
+        kept: dict[str, Any],
+    ) -> Fate:
         """Put what has no key of its own under the reserved one."""
         carried: list[Shape] = []
         fate: list[tuple[str, Outcome]] = [("object", "written")]
@@ -234,17 +263,13 @@ class RowDumper:
                 fate.append((kind, "carried"))
         if carried:
             kept["shapes"] = msgspec.to_builtins(carried)
-        if annotation.derived:
-            kept["derived"] = list(annotation.derived)
-        fields = {
-            name: msgspec.to_builtins(value)
-            for name in _CARRIED_FIELDS
-            if (value := getattr(annotation, name)) is not None
-        }
-        if fields:
-            kept["fields"] = fields
-        others = {name: values for name, values in annotation.extras.items() if name != "coco"}
-        if others:
+        if annotation.derived or added:
+            kept["derived"] = [*annotation.derived, *added]
+        for name in ANNOTATION_FIELDS:
+            value = getattr(annotation, name)
+            if value is not None:
+                kept[name] = msgspec.to_builtins(value)
+        if others := foreign(annotation.extras):
             kept["extras"] = others
         return tuple(fate)
 
@@ -279,8 +304,7 @@ def _envelope(shapes: dict[type[Any], Any]) -> list[Any] | None:
     if Polygon in shapes:
         return list(geometry.envelope([n for part in shapes[Polygon].parts for n in part[0]]))
     if Keypoints in shapes:
-        points = [0 if number is None else number for number in shapes[Keypoints].points]
-        bounds = geometry.keypoints_box(points)
+        bounds = geometry.keypoints_box(shapes[Keypoints].points)
         return list(bounds) if bounds is not None else None
     return None
 

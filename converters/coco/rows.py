@@ -15,13 +15,36 @@ import msgspec
 from nucleus_convert.converters.coco.reserved import RESERVED, restore_annotation
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, DanglingReferenceError, SchemaError, Where
-from nucleus_convert.converters.model import Annotation, Box, Caption, Item, Keypoints, Label, Mask, Polygon, Ring, Shape, Tag
+from nucleus_convert.converters.model import (
+    Annotation,
+    Box,
+    Caption,
+    Item,
+    Keypoints,
+    Label,
+    Mask,
+    Polygon,
+    Ring,
+    Shape,
+    Tag,
+)
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
 
+NOTES = frozenset({"row", "closed", "counts", "rle", "visibility", "keys"})
+"""What the reader notes among the extras: place in the file, rings that repeat their first point, runs given as a
+list, other keys of an RLE, visibilities as given; a source's own keys of these names are under ``keys``."""
+
 _UNSET = msgspec.UNSET
 _CROWDS: dict[Any, Any] = {0: False, 1: True, _UNSET: None}
-_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a bool", int: "a number", float: "a number"}
+_TYPES = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a bool",
+    int: "a number",
+    float: "a number",
+}
 
 
 class RowReader:
@@ -49,7 +72,8 @@ class RowReader:
         self.file = file
         self.path = path
         self.labels = labels
-        self.names = {number: label.name for number, label in labels.items()}
+        # Of ids written as text the careful way tells whether rows write them so too.
+        self.names = {number: label.name for number, label in labels.items() if type(label.id) is not str}
         self.predicted = predicted
         self.tags = tags
         self.offset = offset
@@ -80,7 +104,7 @@ class RowReader:
             # As COCO writes it: a known category, a box, perhaps a region, nothing odd. All else takes the careful way.
             try:
                 given = decode(raw)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 self._otherwise(raw, row, item, report, annotations)
                 continue
             label = names.get(given.category_id)  # type: ignore[arg-type]
@@ -114,7 +138,7 @@ class RowReader:
                 try:
                     mask = self._mask(segmentation, f"{self.path}[{row}].segmentation", item, extras)  # type: ignore[arg-type]
                 except ConvertError as error:
-                    report.reject(error, wire.DECODE(raw))
+                    report.reject(error, wire.verbatim(raw))
                     continue
                 shapes = (Box(*bbox), mask)
             if given.area is not _UNSET:
@@ -155,21 +179,31 @@ class RowReader:
         try:
             annotations.append(self._careful(raw, row, item, report))
         except ConvertError as error:
-            report.reject(error, wire.DECODE(raw))
+            report.reject(error, wire.verbatim(raw))
 
     def _careful(self, raw: bytes, row: int, item: Item, report: Report) -> Annotation:
         place = f"{self.path}[{row}]"
-        fields = wire.DECODE(raw)
+        fields = wire.load(raw, Where(file=self.file, path=place))
         if not isinstance(fields, dict):
             raise self._wrong(place, "an annotation object", fields)
         number = wire.canonical_id(fields.get("id"))
         where = Where(
-            file=self.file, path=place, item=str(item.path or item.id), annotation=None if number is None else str(number)
+            file=self.file,
+            path=place,
+            item=str(item.path or item.id),
+            annotation=None if number is None else str(number),
         )
+        if "segments_info" in fields:
+            raise SchemaError(
+                "a panoptic annotation, which this version does not read",
+                Where(file=self.file, path=f"{place}.segments_info"),
+            )
         extras: dict[str, Any] = {"row": row + self.offset}
-        extras.update(
-            (key, value) for key, value in fields.items() if key not in wire.KNOWN_KEYS and key != RESERVED
-        )
+        for key in fields.keys() - wire.KNOWN_KEYS - {RESERVED}:
+            if key in NOTES:
+                extras.setdefault("keys", {})[key] = fields[key]
+            else:
+                extras[key] = fields[key]
         if fields.get("id") is not None and (number is None or type(fields["id"]) is float):
             if number is None:
                 raise self._wrong(f"{place}.id", "a whole number or a string", fields["id"])
@@ -177,7 +211,7 @@ class RowReader:
         elif fields.get("id") is None and not self.predicted:
             report.add(Code.MISSING_ID, "annotation", format="coco", where=where)
         identity = fields["id"] if isinstance(fields.get("id"), str) else number
-        label = self._label(fields, place, where)
+        label = self._label(fields, place, where, report)
         shapes: list[Shape] = []
         self._box(fields, place, where, shapes, extras, report)
         self._segmentation(fields, place, where, item, shapes, extras, report)
@@ -217,7 +251,7 @@ class RowReader:
         shown = f"{kind} {found!r}" if isinstance(found, str | int | float) else kind
         return SchemaError(f"expected {expected}, found {shown:.80}", Where(file=self.file, path=path))
 
-    def _label(self, fields: dict[str, Any], place: str, where: Where) -> Label | None:
+    def _label(self, fields: dict[str, Any], place: str, where: Where, report: Report) -> Label | None:
         given = fields.get("category_id")
         if given is None or ("caption" in fields and wire.canonical_id(given) not in self.labels):
             return None
@@ -231,10 +265,19 @@ class RowReader:
                 Where(file=self.file, path=f"{place}.category_id", item=where.item),
                 "add the category to the file, or leave such annotations out with --on-error skip",
             )
+        if given != label.id and label.id is not None:
+            text = "category_id of another type than the category's id"
+            report.add(Code.VALUE_NORMALISED, text, format="coco", where=where)
         return label
 
     def _box(
-        self, fields: dict[str, Any], place: str, where: Where, shapes: list[Shape], extras: dict[str, Any], report: Report
+        self,
+        fields: dict[str, Any],
+        place: str,
+        where: Where,
+        shapes: list[Shape],
+        extras: dict[str, Any],
+        report: Report,
     ) -> None:
         if "bbox" not in fields:
             return
@@ -250,9 +293,8 @@ class RowReader:
         if len(bbox) == 4:
             shapes.append(Box(*bbox))
         elif len(bbox) == 5:
-            # detectron2's rotated boxes: centre, size, degrees counter-clockwise.
-            cx, cy, width, height, angle = bbox
-            shapes.append(Box(cx - width / 2, cy - height / 2, width, height, -angle))
+            # detectron2's rotated boxes
+            shapes.append(turned_box(bbox))
             extras["bbox"] = bbox
             report.add(
                 Code.ASSUMED, "bbox of five numbers read as centre x, y, width, height, degrees counter-clockwise",
@@ -311,7 +353,9 @@ class RowReader:
     def _rle(self, value: dict[str, Any], path: str, item: Item, extras: dict[str, Any]) -> Mask:
         where = Where(file=self.file, path=path, item=str(item.path or item.id))
         size, counts = value.get("size"), value.get("counts")
-        if not (isinstance(size, list) and len(size) == 2 and all(wire.is_number(n) and n == int(n) for n in size)):
+        if not (
+            isinstance(size, list) and len(size) == 2 and all(wire.is_number(n) and n == int(n) for n in size)
+        ):
             raise SchemaError('expected an RLE with "size": [height, width]', where)
         if not isinstance(counts, str | list):
             raise self._wrong(f"{path}.counts", "a list of runs or a compressed string", counts)
@@ -331,7 +375,9 @@ class RowReader:
             raise SchemaError(
                 f"the RLE is {height} x {width} (height x width), its image {item.height} x {item.width}",
                 where,
-                "height and width of the RLE's size look swapped" if turned else "the RLE belongs to another image size",
+                "height and width of the RLE's size look swapped"
+                if turned
+                else "the RLE belongs to another image size",
             )
         if isinstance(counts, str):
             return Mask(counts, height, width)
@@ -377,14 +423,10 @@ class RowReader:
                 extras["visibility"] = seen
         else:
             visibility = [int(entry) for entry in seen]
-        points = [number for i in range(len(seen)) for number in (value[3 * i], value[3 * i + 1], visibility[i])]
-        count = sum(entry > 0 for entry in visibility)
-        if extras.get("num_keypoints") == count and type(extras.get("num_keypoints")) is int:
-            del extras["num_keypoints"]
-        elif "num_keypoints" not in fields:
-            if not self.predicted:
-                extras["num_keypoints"] = None
-        else:
+        points = [
+            number for i in range(len(seen)) for number in (value[3 * i], value[3 * i + 1], visibility[i])
+        ]
+        if fields.get("num_keypoints", _UNSET) not in (_UNSET, sum(entry > 0 for entry in visibility)):
             report.add(
                 Code.VALUE_NORMALISED, "num_keypoints is not the number of labelled points; given back as it was",
                 format="coco", where=where,
@@ -422,6 +464,12 @@ class RowReader:
         if type(crowd) is not int:
             extras["iscrowd"] = crowd
         return bool(crowd)
+
+
+def turned_box(bbox: list[Any]) -> Box:
+    """The box of five numbers: centre, size, degrees counter-clockwise."""
+    cx, cy, width, height, angle = bbox
+    return Box(cx - width / 2, cy - height / 2, width, height, -angle)
 
 
 def _check_numbers(value: list[Any], path: str, wrong: Any) -> None:

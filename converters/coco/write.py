@@ -7,6 +7,7 @@ own; it travels as ``row`` and is given back.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from array import array
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,13 @@ import numpy as np
 
 from nucleus_convert.converters.coco.labels import category_ids, category_row
 from nucleus_convert.converters.coco.options import WriteOptions
-from nucleus_convert.converters.coco.reserved import RESERVED, UNLABELLED, VERSION, carried_header, carried_item
+from nucleus_convert.converters.coco.reserved import (
+    RESERVED,
+    UNLABELLED,
+    carried_header,
+    carried_item,
+    sealed,
+)
 from nucleus_convert.converters.coco.rowdump import RowDumper
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
@@ -28,17 +35,22 @@ from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats import coco as wire
+from nucleus_convert.formats.rows import pread
 
 _LAST = 2**60
 """Order of rows that have no place from their source: after those that have."""
 
 
 class Encoded(msgspec.Struct):
-    """One item's rows: without image ids, and rows of the data set without ids where these are yet to be given."""
+    """One item's rows: without image ids, and rows of the data set without ids where these are yet to be given.
+
+    ``verbatim``: the item's id goes into the file. ``bare``: there is nothing to say of the image but its id.
+    """
 
     subset: str | None
     item: dict[str, Any]
     verbatim: bool
+    bare: bool
     rows: list[bytes]
     orders: list[int]
     ids: list[int | None]
@@ -52,9 +64,8 @@ class Encoder:
     def __init__(self, header: Header, *, inline: bool) -> None:
         self.header = header
         self.inline = inline
-        labels = {label.name: label for label in header.labels}
         self.ours = "coco" in header.extras
-        self.subsets = {entry.get("subset") for entry in header.extras.get("coco", {}).get("files", ())}
+        labels = {label.name: label for label in header.labels}
         self.dumper = RowDumper(labels, numbered(header.labels), keep_ids=self.ours)
 
     def __call__(self, records: Iterator[Record], report: Report) -> list[Encoded]:
@@ -70,9 +81,12 @@ class Encoder:
         result_orders: list[int] = []
         with_item: list[Annotation] = []
         for annotation in record.annotations:
-            if not native(annotation) and not self._shapeless(annotation):
+            if not native(annotation):
                 with_item.append(annotation)
-                fate: Fate = (("object", "carried"), *((KINDS[type(s)], "carried") for s in annotation.shapes))
+                fate: Fate = (
+                    ("object", "carried"),
+                    *((KINDS[type(s)], "carried") for s in annotation.shapes),
+                )
                 report.ledger.fate(fate)
                 continue
             result = annotation.is_prediction and not self.inline
@@ -89,39 +103,39 @@ class Encoder:
                 identity = row.get("id")
                 ids.append(identity if type(identity) is int else None if identity is None else -1)
         report.ledger.item("written")
-        image, verbatim = self._image(item, with_item, report)
-        return Encoded(item.subset, image, verbatim, rows, orders, ids, results, result_orders)
+        image, verbatim, bare = self._image(item, with_item, report)
+        return Encoded(item.subset, image, verbatim, bare, rows, orders, ids, results, result_orders)
 
-    def _shapeless(self, annotation: Annotation) -> bool:
-        """A COCO source's own row without a shape goes back as the row it was."""
-        return not annotation.shapes and "coco" in annotation.extras
-
-    def _image(self, item: Item, with_item: list[Annotation], report: Report) -> tuple[dict[str, Any], bool]:
+    def _image(
+        self, item: Item, with_item: list[Annotation], report: Report
+    ) -> tuple[dict[str, Any], bool, bool]:
         extras: Mapping[str, Any] = item.extras.get("coco", {})
         verbatim = self.ours or type(item.id) is int
         row: dict[str, Any] = {"id": item.id}
-        if not extras.get("path_from_url"):
+        if not extras.get("path_from_url") and (item.path is not None or "file_name" not in extras):
             row["file_name"] = item.path if item.path is not None else str(item.id)
         for name in ("width", "height"):
             size = getattr(item, name)
             if size is not None:
                 row[name] = size
-        row.update((key, value) for key, value in extras.items() if key != "path_from_url")
+        row.update((key, value) for key, value in extras.items() if key not in row and key != "path_from_url")
         if not verbatim:
-            report.add(Code.RENUMBERED, "image id", format="coco", where=Where(item=str(item.path or item.id)))
-        # Results read alone have items without a path, and no image rows to complete.
-        kept = carried_item(item, with_item, named=verbatim, subset=True)
-        if kept.get("path", "") is None and self.ours and not extras:
-            del kept["path"]
+            report.add(
+                Code.RENUMBERED, "image id", format="coco", where=Where(item=str(item.path or item.id))
+            )
+        kept = carried_item(item, with_item, named=verbatim)
+        if "file_name" in extras:
+            kept.pop("path", None)
+        bare = verbatim and kept == {"path": None} and row.keys() == {"id", "file_name"}
         if kept:
-            row[RESERVED] = {"v": VERSION, **kept}
-        return row, verbatim
+            row[RESERVED] = sealed(kept)
+        return row, verbatim, bare
 
 
 def numbered(labels: tuple[Label, ...]) -> dict[str, int | str]:
     """Category ids, with one for objects that have no label."""
     ids = category_ids(labels)
-    numbers = [number for number in ids.values() if type(number) is int]
+    numbers = [number for number in map(wire.canonical_id, ids.values()) if type(number) is int]
     ids.setdefault(UNLABELLED, max(numbers, default=0) + 1)
     return ids
 
@@ -172,9 +186,9 @@ class Spool:
             return
         lengths = np.frombuffer(self._lengths, dtype=np.int32)
         offsets = np.cumsum(lengths, dtype=np.int64) - lengths
+        descriptor = self._file.fileno()
         for position in np.argsort(np.frombuffer(self._orders, dtype=np.int64), kind="stable").tolist():
-            self._file.seek(offsets[position])
-            yield position, read(lengths[position])
+            yield position, pread(descriptor, int(lengths[position]), int(offsets[position]))
 
     def close(self) -> None:
         """Give the disk space back."""
@@ -188,25 +202,47 @@ class _File:
         self.images = Spool()
         self.rows = Spool()
         self.results = Spool()
-        self.used: set[int | str] = set()
+        self.bare = True
+        self.used: set[int | str | None] = set()
         self.next = 1
 
-    def number(self, encoded: Encoded, report: Report) -> int | str:
+    def add(self, encoded: Encoded, report: Report) -> None:
+        """Take an item's rows."""
+        number = self._number(encoded, report)
+        encoded.item["id"] = number
+        self.bare = self.bare and encoded.bare
+        self.images.add(wire.ENCODE(encoded.item), _LAST, -1)
+        head = b'{"image_id":%b' % wire.ENCODE(number)
+        for row, order, identity in zip(encoded.rows, encoded.orders, encoded.ids, strict=True):
+            self.rows.add(_joined(head, row), order, identity)
+        for row, order in zip(encoded.results, encoded.result_orders, strict=True):
+            self.results.add(_joined(head, row), order, -1)
+
+    def _number(self, encoded: Encoded, report: Report) -> int | str:
         """The image's id: its own, or the next free number."""
         identity: int | str = encoded.item["id"]
-        if encoded.verbatim and identity not in self.used:
-            self.used.add(identity)
+        if encoded.verbatim and wire.canonical_id(identity) not in self.used:
+            self.used.add(wire.canonical_id(identity))
             return identity
         if encoded.verbatim:
             report.add(
                 Code.RENUMBERED, "image id that stood twice", format="coco",
                 where=Where(item=str(encoded.item.get("file_name", identity))),
             )  # fmt: skip
-            encoded.item.setdefault(RESERVED, {"v": VERSION})["id"] = identity
+            encoded.item[RESERVED] = {**sealed({}), **encoded.item.get(RESERVED, {}), "id": identity}
         while self.next in self.used:
             self.next += 1
         self.used.add(self.next)
         return self.next
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        for spool in (self.images, self.rows, self.results):
+            spool.close()
+
+
+def _joined(head: bytes, row: bytes) -> bytes:
+    return head + b"," + row[1:] if len(row) > 2 else head + b"}"
 
 
 def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Report) -> list[Path]:
@@ -221,139 +257,173 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     Raises:
         UnrepresentableError: several subsets for one file; a label that the header does not have.
     """
-    header = labels.header
-    entries = list(header.extras.get("coco", {}).get("files", ()))
-    inline = options.results == "inline" or (
-        options.results == "auto" and any(entry.get("kind") == "dataset" for entry in entries)
-    )
-    files: dict[str | None, _File] = {}
-    single = target.final.suffix.lower() == ".json"
-    unlabelled = False
+    writer = _Writer(labels.header, target, options, report)
     try:
-        for chunk in encode_chunks(
-            labels, Encoder(header, inline=inline), report, workers=target.workers, progress=target.progress
-        ):
-            for encoded in chunk:
-                if encoded.subset not in files:
-                    if single and files:
-                        raise UnrepresentableError(
-                            f"the data set has several subsets ({encoded.subset!r} and {next(iter(files))!r}),"
-                            " one COCO file holds one",
-                            Where(file=str(target.final)),
-                            "give a folder as the target: each subset gets a file in its annotations/",
-                        )
-                    files[encoded.subset] = _File()
-                _spool(encoded, files[encoded.subset], report)
-        unlabelled = report.count(Code.COMPLETED, f"category '{UNLABELLED}'") > 0
-        if not files:
-            subsets: list[str | None] = [entry.get("subset") for entry in entries] or [None]
-            files = {subset: _File() for subset in dict.fromkeys(subsets)}
-        written: list[Path] = []
-        for subset, file in files.items():
-            written += _put_together(subset, file, entries, header, target, single, unlabelled, options)
-        return written
+        return writer.write(labels)
     finally:
-        for file in files.values():
-            for spool in (file.images, file.rows, file.results):
-                spool.close()
+        for file in writer.files.values():
+            file.close()
 
 
-def _spool(encoded: Encoded, file: _File, report: Report) -> None:
-    number = file.number(encoded, report)
-    encoded.item["id"] = number
-    file.images.add(wire.ENCODE(encoded.item), _LAST, -1)
-    head = b'{"image_id":%b,' % wire.ENCODE(number)
-    for row, order, identity in zip(encoded.rows, encoded.orders, encoded.ids, strict=True):
-        file.rows.add(head + row[1:], order, identity)
-    for row, order in zip(encoded.results, encoded.result_orders, strict=True):
-        file.results.add(head + row[1:], order, -1)
+class _Writer:
+    def __init__(self, header: Header, target: Target, options: WriteOptions, report: Report) -> None:
+        self.header = header
+        self.target = target
+        self.options = options
+        self.report = report
+        self.single = target.final.suffix.lower() == ".json"
+        self.entries = list(header.extras.get("coco", {}).get("files", ()))
+        self.ids = numbered(header.labels)
+        self.files: dict[str | None, _File] = {}
+        self.names: set[str] = set()
+        self.unlabelled = False
 
+    def write(self, labels: LabelSet) -> list[Path]:
+        """Spool all rows, then put the files together."""
+        kinds = {entry.get("kind") for entry in self.entries}
+        asked = self.options.results
+        inline = asked == "inline" or (asked == "auto" and kinds == {"dataset"})
+        encoder = Encoder(self.header, inline=inline)
+        target, report = self.target, self.report
+        for chunk in encode_chunks(labels, encoder, report, workers=target.workers, progress=target.progress):
+            for encoded in chunk:
+                self._file(encoded.subset).add(encoded, report)
+        self.unlabelled = report.count(Code.COMPLETED, f"category '{UNLABELLED}'") > 0
+        for label in self.header.labels:
+            if label.id is not None and self.ids[label.name] != label.id:
+                where = Where(path=f"label '{label.name}'")
+                report.add(Code.RENUMBERED, "category id that stood twice", format="coco", where=where)
+        if not self.files:
+            for subset in [entry.get("subset") for entry in self.entries][: 1 if self.single else None] or [
+                None
+            ]:
+                self._file(subset)
+        return [path for subset in self.files for path in self._put_together(subset)]
 
-def _put_together(
-    subset: str | None,
-    file: _File,
-    entries: list[dict[str, Any]],
-    header: Header,
-    target: Target,
-    single: bool,
-    unlabelled: bool,
-    options: WriteOptions,
-) -> list[Path]:
-    """Write the data set file and the results file of a subset, each if there is anything to say in it."""
-    mine = [entry for entry in entries if entry.get("subset") == subset]
-    datasets = [entry for entry in mine if entry.get("kind") == "dataset"]
-    results = [entry for entry in mine if entry.get("kind") == "results"]
-    only_results = bool(results) and not datasets and not len(file.rows)
-    folder = target.path.parent if single else target.path / "annotations"
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = f"_{subset}" if subset else ""
-    written: list[Path] = []
-    if not only_results:
-        name = target.path.name if single else datasets[0]["name"] if datasets else f"instances{suffix}.json"
-        written.append(folder / name)
-        _write_dataset(folder / name, file, datasets, header, unlabelled, options)
-    if only_results or len(file.results):
-        if single:
-            name = target.path.name if only_results else f"{target.path.stem}_results.json"
-        else:
-            name = results[0]["name"] if results else f"results{suffix}.json"
-        written.append(folder / name)
-        with (folder / name).open("wb") as out:
-            _write_rows(out, file.results, options)
-            out.write(b"\n" if options.indent else b"")
-    return written
+    def _file(self, subset: str | None) -> _File:
+        file = self.files.get(subset)
+        if file is None:
+            if self.single and self.files:
+                raise UnrepresentableError(
+                    f"the data set has several subsets ({subset!r} and {next(iter(self.files))!r}),"
+                    " one COCO file holds one",
+                    Where(file=str(self.target.final)),
+                    "give a folder as the target: each subset gets a file in its annotations/",
+                )
+            file = self.files[subset] = _File()
+        return file
 
+    # ------------------------------------------------------------------ files of a subset
 
-def _write_dataset(
-    path: Path,
-    file: _File,
-    entries: list[dict[str, Any]],
-    header: Header,
-    unlabelled: bool,
-    options: WriteOptions,
-) -> None:
-    """One data set file, its keys in the source's order; what several sources said is joined, the first one first."""
-    keys: dict[str, None] = {}
-    fields: dict[str, Any] = {}
-    for entry in entries:
-        keys.update(dict.fromkeys(entry.get("keys", ())))
-        for key, value in entry.get("fields", {}).items():
-            fields.setdefault(key, value)
-    kept = carried_header(header)
-    if kept:
-        fields[RESERVED] = {"v": VERSION, **kept}
-    had = set(keys)
-    keys.update(dict.fromkeys(("images", "annotations", "categories") if not entries else ("images",)))
-    if len(file.rows):
-        keys["annotations"] = None
-    if header.labels or unlabelled:
-        keys["categories"] = None
-    keys.update(dict.fromkeys(fields))
-    ids = numbered(header.labels)
-    categories = [category_row(label, ids[label.name]) for label in header.labels]
-    if entries and "categories" not in had and all(not label.extras for label in header.labels) and not len(file.rows):
-        keys.pop("categories", None)
-    if unlabelled:
-        categories.append({"id": ids[UNLABELLED], "name": UNLABELLED, RESERVED: {"v": VERSION, "id": None}})
-    line = b"\n" if options.indent else b""
-    with path.open("wb") as out:
-        out.write(b"{")
-        for i, key in enumerate(keys):
-            out.write((b"," if i else b"") + line + wire.ENCODE(key) + b":")
-            if key == "images":
-                _write_rows(out, file.images, options)
-            elif key == "annotations":
-                _write_rows(out, file.rows, options)
-            elif key == "categories":
-                out.write(b"[" + line + (b"," + line).join(map(wire.ENCODE, categories)) + line + b"]")
+    def _put_together(self, subset: str | None) -> list[Path]:
+        """Write the data set file and the results file of a subset, each if there is anything to say in it."""
+        file = self.files[subset]
+        mine = [entry for entry in self.entries if entry.get("subset") == subset]
+        datasets = [entry for entry in mine if entry.get("kind") == "dataset"]
+        results = [entry for entry in mine if entry.get("kind") == "results"]
+        folder = self.target.path.parent if self.single else self.target.path / "annotations"
+        folder.mkdir(parents=True, exist_ok=True)
+        if results and not datasets and file.bare and not len(file.rows) and self._labels_are_bare():
+            path = folder / (self.target.path.name if self.single else self._name(results, "results", subset))
+            self._write_results(path, file)
+            return [path]
+        path = folder / (self.target.path.name if self.single else self._name(datasets, "instances", subset))
+        kept = carried_header(self.header)
+        if subset != self._subset_of(path):
+            kept["subset"] = subset
+        written = [path]
+        if len(datasets) > 1:
+            kept["files"] = datasets
+            self.report.add(
+                Code.ASSUMED, f"{len(datasets)} files of a split are joined in {path.name}", format="coco",
+                where=Where(file=path.name),
+            )  # fmt: skip
+        if len(file.results):
+            if self.single:
+                beside = path.with_name(f"{path.stem}_results.json")
             else:
-                out.write(wire.ENCODE(fields[key]))
-        out.write(line + b"}" + line)
+                beside = folder / self._name(results, "results", subset)
+            kept["results"] = beside.name
+            written.append(beside)
+            self._write_results(beside, file)
+        self._write_dataset(path, file, datasets, kept)
+        return written
 
+    def _labels_are_bare(self) -> bool:
+        """Whether all that is known of labels is their numbers: then results need no data set beside them."""
+        return not self.unlabelled and all(
+            label == Label(name=str(label.id), id=label.id) for label in self.header.labels
+        )
 
-def _write_rows(out: IO[bytes], spool: Spool, options: WriteOptions) -> None:
-    line = b"\n" if options.indent else b""
-    out.write(b"[")
-    for i, row in enumerate(spool.rows()):
-        out.write((b"," + line + row) if i else (line + row))
-    out.write(line + b"]")
+    def _name(self, entries: list[dict[str, Any]], task: str, subset: str | None) -> str:
+        """A name for a file in the folder: the source's if it can be one, or made of the subset's."""
+        wanted = entries[0].get("name") if entries else None
+        if not isinstance(wanted, str) or not re.fullmatch(r"[\w-][\w .-]*\.json", wanted):
+            told = re.sub(r"[^\w.-]", "-", subset)[:80] if subset else ""
+            wanted = f"{task}_{told}.json" if told else f"{task}.json"
+        name, count = wanted, 1
+        while name.casefold() in self.names or name == "report.json" or name.endswith(".report.json"):
+            count += 1
+            name = f"{wanted.removesuffix('.json')}-{count}.json"
+        self.names.add(name.casefold())
+        return name
+
+    def _subset_of(self, path: Path) -> str | None:
+        """The subset that reading will take from the file's name."""
+        if self.single:
+            return None
+        task, split = wire.split_name(path.stem)
+        return split if task else None if len(self.files) == 1 else path.stem
+
+    # ------------------------------------------------------------------ one file
+
+    def _write_dataset(
+        self, path: Path, file: _File, entries: list[dict[str, Any]], kept: dict[str, Any]
+    ) -> None:
+        """Its keys in the source's order; what several sources said is joined, the first one first."""
+        keys: dict[str, None] = {}
+        fields: dict[str, Any] = {}
+        for entry in entries:
+            keys.update(dict.fromkeys(entry.get("keys", ())))
+            for key, value in entry.get("fields", {}).items():
+                fields.setdefault(key, value)
+        categories = [category_row(label, self.ids[label.name]) for label in self.header.labels]
+        if self.unlabelled and all(label.name != UNLABELLED for label in self.header.labels):
+            row = {"id": self.ids[UNLABELLED], "name": UNLABELLED, RESERVED: sealed({"id": None})}
+            categories.append(row)
+        if not entries:
+            keys.update(dict.fromkeys(("images", "annotations", "categories")))
+        keys["images"] = None
+        if len(file.rows):
+            keys["annotations"] = None
+        if categories:
+            keys["categories"] = None
+        if kept:
+            fields[RESERVED] = sealed(kept)
+        keys.update(dict.fromkeys(fields))
+        line = b"\n" if self.options.indent else b""
+        with path.open("wb") as out:
+            out.write(b"{")
+            for i, key in enumerate(keys):
+                out.write((b"," if i else b"") + line + wire.ENCODE(key) + b":")
+                if key == "images":
+                    self._write_rows(out, file.images.rows())
+                elif key == "annotations":
+                    self._write_rows(out, file.rows.rows())
+                elif key == "categories":
+                    self._write_rows(out, map(wire.ENCODE, categories))
+                else:
+                    out.write(wire.ENCODE(fields[key]))
+            out.write(line + b"}" + line)
+
+    def _write_results(self, path: Path, file: _File) -> None:
+        with path.open("wb") as out:
+            self._write_rows(out, file.results.rows())
+            out.write(b"\n" if self.options.indent else b"")
+
+    def _write_rows(self, out: IO[bytes], rows: Iterator[bytes]) -> None:
+        line = b"\n" if self.options.indent else b""
+        out.write(b"[")
+        for i, row in enumerate(rows):
+            out.write((b"," + line + row) if i else (line + row))
+        out.write(line + b"]")

@@ -6,7 +6,6 @@ one picture; an object that cannot be drawn travels in its item's metadata.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +53,8 @@ class Slot(msgspec.Struct):
     mask: Mask
     runs: Any
     name: str
+    line: dict[str, Any] | None = None
+    """Keys of the payload that the mask came from."""
 
 
 class Canvas:
@@ -74,6 +75,7 @@ class Canvas:
         self._tags: dict[tuple[bool, str | None], set[str]] = {}
         self._names: set[str] | None = None
         self._together: list[Annotation] = []
+        self._last: tuple[Mask | None, Any] = (None, None)
 
     def _item_size(self) -> tuple[int, int] | None:
         item = self.item
@@ -319,10 +321,37 @@ class Canvas:
             shape_or_none = able.get(kind)
             if shape_or_none is None or (kind in (Polygon, Mask) and shape_or_none is not region):
                 continue
-            if kind is Box and region is not None and not _differs(box, region):
+            if kind is Box and region is not None and not self._differs(box, region):
                 continue
             chosen.append(shape_or_none)
         return shapes, chosen
+
+    def _runs_of(self, mask: Mask) -> Any:
+        """The runs of a mask, checked; the last one is kept, since it is asked for twice."""
+        if self._last[0] is not mask:
+            from nucleus_convert.converters import masks
+
+            where = Where(item=str(self.item.path or self.item.id))
+            self._last = (mask, masks.read_counts(mask.counts, mask.height, mask.width, where=where))
+        return self._last[1]
+
+    def _differs(self, box: Any, region: Any) -> bool:
+        """Whether a box is more than a pixel from its region's envelope at some edge."""
+        if type(region) is Mask:
+            from nucleus_convert.converters import masks
+
+            left, top, width, height = masks.box(self._runs_of(region), region.height)
+            right, bottom = left + width, top + height
+        else:
+            xs = [x for part in region.parts for x in part[0][0::2]]
+            ys = [y for part in region.parts for y in part[0][1::2]]
+            left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)  # type: ignore[assignment]
+        return not (
+            abs(box.x - left) <= SLACK
+            and abs(box.y - top) <= SLACK
+            and abs(box.x + box.width - right) <= SLACK
+            and abs(box.y + box.height - bottom) <= SLACK
+        )
 
     def _drawable(self, annotation: Annotation, shape: Any, predicted: bool) -> bool:
         kind = type(shape)
@@ -486,13 +515,14 @@ class Canvas:
         own = annotation.extras.get(FORMAT)
         if own and "segment" in own:
             reserved.setdefault("extras", {})[FORMAT] = {"segment": own["segment"]}
-        runs = masks.read_counts(mask.counts, mask.height, mask.width, where=self.where(annotation))
+        runs = self._runs_of(mask)
         if not masks.is_canonical(runs) or masks.encode_counts(runs) != mask.counts:
             reserved.setdefault("shapes", []).append(msgspec.to_builtins(mask))
         slots = self.slots[predicted]
         segment = wire.Segment(annotation.label or UNLABELLED, len(slots) + 1, None)
         _with(meta, reserved)
-        slots.append(Slot(segment, meta, mask, runs, name or str(annotation.id or "")))
+        line = own["mask"] if own and isinstance(own.get("mask"), dict) else None
+        slots.append(Slot(segment, meta, mask, runs, name or str(annotation.id or ""), line))
 
     def _paint(self, predicted: bool) -> None:
         from nucleus_convert.converters import indexmap, png
@@ -516,18 +546,18 @@ class Canvas:
                 )
             slot.segment.metadata = slot.meta or None
         file = names.mask_name(self.reference, predicted=predicted)
-        folder = Path(self.stretch.settings.masks)
-        folder.mkdir(exist_ok=True)
-        (folder / file).write_bytes(png.encode(painted.pixels))
-        self.stretch.masks.append(file)
-        name = self._free("segmentation", self.used[predicted])
-        line = wire.MaskPayload(
+        self.stretch.save_mask(file, png.encode(painted.pixels))
+        given = next((slot.line for slot in slots if slot.line), {})
+        name = str(given.get("annotation_id", "segmentation"))
+        payload = wire.MaskPayload(
             self.stretch.settings.mask_url_prefix + file,
             [slot.segment for slot in slots],
             self.reference,
-            name,
+            self._free(name, self.used[predicted]),
         )
-        (self.stretch.predictions if predicted else self.stretch.annotations).append(line)
+        target = self.stretch.predictions if predicted else self.stretch.annotations
+        more = {key: value for key, value in given.items() if key not in ("annotation_id", "mask_url", "index")}
+        target.append({**msgspec.to_builtins(payload), **more} if more else payload)
 
     def _as_given(self, annotation: Annotation, predicted: bool) -> bool:
         """Keep an annotation for its mask payload, which could not be read and is given back as it came."""
@@ -656,23 +686,3 @@ def _keypoints(shape: Keypoints, reserved: dict[str, Any]) -> wire.Skeleton:
     if len(edges) != len(shape.skeleton):
         reserved["skeleton"] = shape.skeleton
     return wire.Skeleton(keypoints, given, list(edges))
-
-
-def _differs(box: Any, region: Any) -> bool:
-    """Whether a box is more than a pixel from its region's envelope at some edge."""
-    if type(region) is Mask:
-        from nucleus_convert.converters import masks
-
-        runs = masks.decode_counts(region.counts)
-        left, top, width, height = masks.box(runs, region.height)
-        right, bottom = left + width, top + height
-    else:
-        xs = [x for part in region.parts for x in part[0][0::2]]
-        ys = [y for part in region.parts for y in part[0][1::2]]
-        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)  # type: ignore[assignment]
-    return not (
-        abs(box.x - left) <= SLACK
-        and abs(box.y - top) <= SLACK
-        and abs(box.x + box.width - right) <= SLACK
-        and abs(box.y + box.height - bottom) <= SLACK
-    )

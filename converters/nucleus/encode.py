@@ -11,6 +11,8 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -117,11 +119,13 @@ class _Stretch:
         self.frames: list[Frame] = []
         self.taxonomies: dict[str, dict[str, None]] = {}
         self.masks: list[str] = []
+        self.masks_made = False
         self.fates: Counter[Fate] = Counter()
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
         """Nulls meant to be there: ids that the source did not have."""
         self._boxes = self._polygons = self._both = 0
+        self._by_path = settings.reference_id == "path" and not settings.several_subsets
         self._missing = 0
         self._first_missing: Where | None = None
         self._relative = 0
@@ -133,25 +137,32 @@ class _Stretch:
         """Make the lines of a record. ``boxes_given`` is what :func:`_boxes_given` says, from here on."""
         settings = self.settings
         item = record.item
-        reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
+        if self._by_path and item.path and FORMAT not in item.extras:
+            reference = item.path
+        else:
+            reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
         canvas: Canvas | None = None
         straight = settings.shapes is None
         used: set[str] = set()
-        annotations, packer = self.annotations, self.packer
+        append, packer = self.annotations.append, self.packer
+        numbered: bool | None = None
         for ordinal, annotation in enumerate(record.annotations):
             shapes = annotation.shapes
-            count = len(shapes)
             label = annotation.label
+            more: Any = None
             reserved: dict[str, Any] | None = None
-            # The straight way: a box, a polygon of one ring, or both where the polygon gives the box.
-            if count == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
+            # The straight way: a box, a polygon, or both where the polygon gives the box.
+            if len(shapes) == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
                 if next(boxes_given) and straight and label and not annotation.derived:
-                    box, polygon = shapes
-                    point = iter(polygon.parts[0][0])  # type: ignore[union-attr]
+                    box: Any = shapes[0]
+                    parts: Any = shapes[1].parts
+                    point = iter(parts[0][0])
                     geometry: Any = Vertices(list(map(Vertex, point, point)))
                     kind = "polygon"
-                    reserved = {"v": VERSION, "box": [box.x, box.y, box.width, box.height]}  # type: ignore[union-attr]
-            elif count == 1 and straight and label and not annotation.derived:
+                    reserved = {"v": VERSION, "box": [box.x, box.y, box.width, box.height]}
+                    if len(parts) > 1:
+                        more = parts
+            elif len(shapes) == 1 and straight and label and not annotation.derived:
                 shape = shapes[0]
                 if type(shape) is Box:
                     if not shape.rotation:
@@ -165,21 +176,16 @@ class _Stretch:
                         geometry = Vertices(list(map(Vertex, point, point)))
                         kind = "polygon"
                         reserved = {"v": VERSION}
-            if reserved is None or annotation.embedding is not None or FORMAT in annotation.extras:
+            extras = annotation.extras
+            if (
+                reserved is None
+                or annotation.embedding is not None
+                or FORMAT in extras
+                or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
+            ):
                 if canvas is None:
                     canvas = Canvas(self, record, reference, used)
                 canvas.draw(annotation, ordinal)
-                continue
-            if count == 2:
-                self._both += 1
-            elif kind == "box":
-                self._boxes += 1
-            else:
-                self._polygons += 1
-            if annotation.predicted or annotation.confidence is not None or annotation.class_pdf is not None:
-                if canvas is None:
-                    canvas = Canvas(self, record, reference, used)
-                canvas.add_first(annotation, ordinal, kind, geometry, reserved)
                 continue
             identity = annotation.id
             if type(identity) is int:
@@ -189,19 +195,45 @@ class _Stretch:
                 name = identity
             else:
                 name = ""
-            if not name or name in used:
+            if (
+                not name
+                or name in used
+                or annotation.predicted
+                or annotation.confidence is not None
+                or annotation.class_pdf is not None
+            ):
                 if canvas is None:
                     canvas = Canvas(self, record, reference, used)
+                if more is not None:
+                    canvas.draw(annotation, ordinal)
+                    continue
                 canvas.add_first(annotation, ordinal, kind, geometry, reserved)
-                continue
-            used.add(name)
-            meta = packer.annotation(annotation, reserved)
-            if len(reserved) > 1:
-                meta[KEY] = reserved
-            payload = Payload(label, kind, geometry, reference, name, meta or None)  # type: ignore[arg-type]
-            if annotation.track is not None:
-                payload.track_reference_id = str(annotation.track)
-            annotations.append(payload)
+            else:
+                used.add(name)
+                meta = packer.annotation(annotation, reserved)
+                track = None if annotation.track is None else str(annotation.track)
+                if more is None:
+                    if len(reserved) > 1:
+                        meta[KEY] = reserved
+                    append(Payload(label, kind, geometry, reference, name, meta or None, None, track))
+                else:
+                    reserved["part"] = [1, len(more)]
+                    plain = meta.copy()
+                    meta[KEY] = reserved
+                    append(Payload(label, kind, geometry, reference, name, meta, None, track))
+                    for number, (ring,) in enumerate(more[1:], 2):
+                        point = iter(ring)
+                        geometry = Vertices(list(map(Vertex, point, point)))
+                        meta = plain.copy()
+                        meta[KEY] = {"v": VERSION, "object": name, "part": [number, len(more)]}
+                        part = f"{name}-part{number}"
+                        append(Payload(label, kind, geometry, reference, part, meta, None, track))
+            if len(shapes) == 2:
+                self._both += 1
+            elif kind == "box":
+                self._boxes += 1
+            else:
+                self._polygons += 1
         self._item(item, reference, canvas)
         self.count += 1
 
@@ -215,6 +247,16 @@ class _Stretch:
         """Take note of a label of a taxonomy."""
         self.taxonomies.setdefault(name, {})[label] = None
 
+    def save_mask(self, name: str, data: bytes) -> None:
+        """Write a mask picture."""
+        folder = self.settings.masks
+        if not self.masks_made:
+            Path(folder).mkdir(exist_ok=True)
+            self.masks_made = True
+        with open(f"{folder}/{name}", "wb") as file:  # noqa: PTH123 - ten times the speed of Path.open
+            file.write(data)
+        self.masks.append(name)
+
     # ------------------------------------------------------------------ items
 
     def _item(self, item: Item, reference: str, canvas: Canvas | None) -> None:
@@ -222,9 +264,12 @@ class _Stretch:
         reserved: dict[str, Any] = {"v": VERSION}
         path = item.path
         if path:
-            place = names.location(path, self.settings.image_root, item)
-            url = place.url
-            if place.relative:
+            if self.settings.image_root is None and ":" not in path and path[0] not in "/\\":
+                url, relative = path, True
+            else:
+                place = names.location(path, self.settings.image_root, item)
+                url, relative = place.url, place.relative
+            if relative:
                 self._relative += 1
                 if self._first_relative is None:
                     self._first_relative = Where(item=str(item.id), path=path)
@@ -240,23 +285,28 @@ class _Stretch:
             reserved["path"] = path
         if item.id != reference or type(item.id) is not str:
             reserved["id"] = item.id
+        kinds = self.packer.item_kinds
         if item.width is not None:
             meta["width"] = item.width
+            kinds.numbers.add("width")
         if item.height is not None:
             meta["height"] = item.height
+            kinds.numbers.add("height")
         if item.subset is not None:
             meta["subset"] = item.subset
+            kinds.strings.add("subset")
         scene = item.scene
         if scene is not None and scene.timestamp is not None:
             meta["timestamp"] = scene.timestamp
+            kinds.numbers.add("timestamp")
         if canvas is not None:
             canvas.finish(meta, reserved)
+            kinds.note_all(meta)
         if item.camera is not None:
             _camera(item, meta, reserved)
         self.packer.item(item.attributes, item.extras, meta, reserved)
         if len(reserved) > 1:
             meta[KEY] = reserved
-        self.packer.item_kinds.note_all(meta)
         own = item.extras.get(FORMAT)
         more = {key: value for key, value in own.items() if key not in _OWN_KEYS} if own else {}
         if own and "size" in own:  # the source gave it beside the metadata
@@ -361,12 +411,18 @@ class _Packs(dict[int, Any]):
         return pack
 
 
+def _numbered(record: Record) -> bool:
+    """Whether all ids are numbers, so that no id made from one can be another's."""
+    return all(type(annotation.id) is int for annotation in record.annotations)
+
+
 def _boxes_given(records: list[Record]) -> list[bool]:
-    """For each annotation of a box and a polygon: whether the polygon, of one ring, gives the box to the pixel.
+    """For each annotation of a box and a polygon: whether the polygon, without holes, gives the box to the pixel.
 
     All of a stretch at once: looking for the ends of each ring by itself takes four times as long.
     """
     packs = _Packs()
+    pack_box = packs[4]
     rings: list[bytes] = []
     sizes: list[int] = []
     boxes: list[bytes] = []
@@ -376,20 +432,24 @@ def _boxes_given(records: list[Record]) -> list[bool]:
         for annotation in record.annotations:
             shapes = annotation.shapes
             if len(shapes) == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
-                box, polygon = shapes
-                parts = polygon.parts
+                box: Any = shapes[0]
+                parts: Any = shapes[1].parts
                 if len(parts) == 1 and len(parts[0]) == 1:
                     ring = parts[0][0]
-                    size = len(ring)
-                    if size >= 6 and not size & 1 and not box.rotation:
-                        try:
-                            rings.append(packs[size](*ring))
-                            boxes.append(packs[4](box.x, box.y, box.width, box.height))
-                        except OverflowError:
-                            del rings[len(boxes) :]
-                        else:
-                            sizes.append(size)
-                            places.append(count)
+                elif all(len(part) == 1 and len(part[0]) >= 6 and not len(part[0]) & 1 for part in parts):
+                    ring = tuple(chain.from_iterable(part[0] for part in parts))
+                else:
+                    ring = ()
+                size = len(ring)
+                if size >= 6 and not size & 1 and not box.rotation:
+                    try:
+                        rings.append(packs[size](*ring))
+                        boxes.append(pack_box(box.x, box.y, box.width, box.height))
+                    except OverflowError:
+                        del rings[len(boxes) :]
+                    else:
+                        sizes.append(size)
+                        places.append(count)
                 count += 1
     given = [False] * count
     if places:

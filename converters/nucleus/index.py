@@ -199,14 +199,19 @@ class Index:
         members = [entry for _, _, entry in scene_items(row)]
         if not members:
             table.index.add(offset, length, -1)
+        seen: set[str] = set()
         for entry in members:
             reference = forms.reference_of(entry.get("reference_id"))
-            if not reference:
+            if not reference or reference in seen:
                 error = SchemaError(
-                    f"an item of scene '{name}' has no reference_id", table.where(position, offset)
+                    f"item '{reference}' stands twice in scene '{name}'"
+                    if reference
+                    else f"an item of scene '{name}' has no reference_id",
+                    table.where(position, offset),
                 )
                 self.report.reject(error, entry, kind="item")
                 continue
+            seen.add(reference)
             group = self.group(reference)
             self._with_item.setdefault(group)
             table.index.add(offset, length, group)

@@ -25,7 +25,6 @@ family. Everything else stands under one reserved key, ``_nucleus_convert``, an 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,9 +58,6 @@ _COORDINATES = {"lat": 90, "latitude": 90, "lon": 180, "longitude": 180}
 _RESERVED = frozenset({KEY, "camera_params", "context_attachments"})
 _ANNOTATION_NAMES = _RESERVED | frozenset(FLAGS.values()) | {"category_id", "supercategory", "confidence"}
 _ITEM_NAMES = _RESERVED | {"width", "height", "subset", "timestamp"}
-_RARE_FIELDS = ("occluded", "truncated", "difficult", "z_order", "group", "track")
-_RARE: Callable[[Annotation], tuple[Any, ...]] = attrgetter(*_RARE_FIELDS)
-_USUAL = (None,) * len(_RARE_FIELDS)
 
 
 def may_be_plain(name: str, value: Any, *, item: bool) -> bool:
@@ -121,6 +117,7 @@ class Packer:
     def __init__(self, labels: Mapping[str, Label]) -> None:
         self.kinds = Kinds()
         self.item_kinds = Kinds()
+        self._note_number = self.kinds.numbers.add
         self._labels = labels
         self._constants: dict[str | None, dict[str, Any]] = {}
 
@@ -133,14 +130,21 @@ class Packer:
         crowd = annotation.crowd
         if crowd is not None:
             meta["iscrowd"] = 1 if crowd else 0
-            self.kinds.numbers.add("iscrowd")
-        rare = _RARE(annotation)
-        if rare != _USUAL:
-            self._rare(rare, meta, reserved)
-        if annotation.extras:
-            self._extras(annotation.extras, QUERYABLE, self.kinds, meta, reserved)
+            self._note_number("iscrowd")
+        if not (
+            annotation.occluded is None
+            and annotation.truncated is None
+            and annotation.difficult is None
+            and annotation.z_order is None
+            and annotation.group is None
+            and annotation.track is None
+        ):
+            self._rare(annotation, meta, reserved)
+        extras = annotation.extras
+        if extras:
+            self._extras(extras, QUERYABLE, self.kinds, meta, reserved)
         if annotation.attributes:
-            plain = annotation.extras[FORMAT].get(PLAIN, ()) if FORMAT in annotation.extras else ()
+            plain = extras[FORMAT].get(PLAIN, ()) if FORMAT in extras else ()
             self._attributes(annotation.attributes, plain, self.kinds, meta, reserved, item=False)
         return meta
 
@@ -156,13 +160,13 @@ class Packer:
         self._constants[name] = constants
         return constants
 
-    def _rare(self, rare: tuple[Any, ...], meta: dict[str, Any], reserved: dict[str, Any]) -> None:
-        *flags, track = rare
-        for name, value in zip(_RARE_FIELDS[:-1], flags, strict=True):
-            if value is not None:
-                self._plain(FLAGS[name], value, self.kinds, meta, reserved, declare=name != "difficult")
-        if track is not None and type(track) is not str:
-            reserved.setdefault("fields", {})["track"] = track
+    def _rare(self, annotation: Annotation, meta: dict[str, Any], reserved: dict[str, Any]) -> None:
+        for field, key in FLAGS.items():
+            value = getattr(annotation, field)
+            if value is not None and field != "crowd":
+                self._plain(key, value, self.kinds, meta, reserved, declare=field != "difficult")
+        if annotation.track is not None and type(annotation.track) is not str:
+            reserved.setdefault("fields", {})["track"] = annotation.track
 
     def _plain(
         self,

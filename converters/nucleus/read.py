@@ -11,7 +11,7 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError, Where
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import Annotation, Header, Item, Record, Scene, Taxonomy
+from nucleus_convert.converters.model import Annotation, Cuboid, Header, Item, Record, Scene, Taxonomy
 from nucleus_convert.converters.nucleus import items as item_rows
 from nucleus_convert.converters.nucleus.decode import Decoder, Piece, Place, checked
 from nucleus_convert.converters.nucleus.index import Index, Table, files_of, scene_items
@@ -237,6 +237,8 @@ class _Reader:
             self._payloads(table, rows, size, pieces)
         for table, position, offset, row in exported:
             self._exported(table, position, offset, row, size, pieces)
+        if found is None and any(type(piece.shape) is Cuboid for piece, _ in pieces):
+            item = Item(id=reference, kind="pointcloud")
         return self._assembled(item, found, pieces)
 
     def _assembled(self, item: Item, found: Found | None, pieces: list[tuple[Piece, Place]]) -> Record:

@@ -224,11 +224,9 @@ def _is_lines(path: Path) -> bool:
     except msgspec.MsgspecError:
         # Cut short, or spread over lines; a file with the usual suffix has one row a line, this one broken.
         return path.suffix.lower() in (".jsonl", ".ndjson") and len(line.strip()) > 1
-    return not any(
-        bytes(row[name]).lstrip().startswith(b"[")
-        for name in BODY_ARRAYS
-        if name in row and "mask_url" not in row
-    )
+    if "type" in row or "mask_url" in row or "maskUrl" in row:
+        return True  # a mask payload has an array of annotations too
+    return not any(bytes(row[name]).lstrip().startswith(b"[") for name in BODY_ARRAYS if name in row)
 
 
 def _opens_a_body(text: bytes) -> bool:
