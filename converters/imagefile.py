@@ -6,6 +6,7 @@ the data set's folder is refused.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import struct
@@ -39,6 +40,7 @@ _SOF: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION: Final = 0x0112
+_HEAD: Final = 4096  # bytes of a file that are looked at first
 _MAX_SEGMENTS: Final = 4096
 
 
@@ -58,7 +60,7 @@ class ImageInfo(NamedTuple):
 # --- size ----------------------------------------------------------------------------------------------
 
 
-def info(path: Path) -> ImageInfo:
+def info(path: Path | str) -> ImageInfo:
     """Size and orientation of an image file, from its header.
 
     Raises:
@@ -66,17 +68,24 @@ def info(path: Path) -> ImageInfo:
         ReadError: it cannot be opened.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(33)
+        # Unbuffered, one read: a data set has many images, and their headers are short.
+        with io.FileIO(path) as raw:
+            start = raw.read(_HEAD) or b""
             found = None
             if start[:2] == b"\xff\xd8":
-                found = _jpeg(file)
-            elif start[:8] == _PNG and start[12:16] == b"IHDR" and len(start) == 33:
-                found = _png(start, file)
+                found = _jpeg(io.BytesIO(start))
+                if found is None and len(start) == _HEAD:
+                    raw.seek(0)
+                    found = _jpeg(io.BufferedReader(raw))
+            elif start[:8] == _PNG and start[12:16] == b"IHDR" and len(start) >= 33:
+                whole = len(start) < _HEAD or b"IDAT" in start
+                file: BinaryIO = io.BytesIO(start) if whole else io.BufferedReader(raw)
+                file.seek(33)
+                found = _png(start[:33], file)
     except OSError as error:
         raise ReadError(f"the image cannot be read ({error.strerror})", Where(file=str(path))) from error
     if found is None:
-        found = _by_pillow(path)
+        found = _by_pillow(Path(path))
     if found.width < 1 or found.height < 1:
         raise MalformedFileError("the image's header gives no size", Where(file=str(path)))
     return found

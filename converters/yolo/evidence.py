@@ -8,7 +8,6 @@ not, the usual meaning is taken and reported, and an option overrides it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -21,7 +20,7 @@ from nucleus_convert.formats import yolo as wire
 
 Single: TypeAlias = Literal["confidence", "track"]
 Double: TypeAlias = Literal["none", "confidence-track", "track-confidence"]
-SAMPLE = 2000
+SAMPLE = 1000
 """Label files looked at before reading begins; of more than that, so many spread evenly."""
 
 
@@ -136,11 +135,11 @@ class Evidence:
         return None if len(boxes) != 1 else "detect" if True in boxes else "segment"
 
 
-def sample(paths: list[Path]) -> list[Path]:
+def sample(names: list[str]) -> list[str]:
     """The label files to look at: all, or so many spread evenly."""
-    if len(paths) <= SAMPLE:
-        return paths
-    return [paths[i * len(paths) // SAMPLE] for i in range(SAMPLE)]
+    if len(names) <= SAMPLE:
+        return names
+    return [names[i * len(names) // SAMPLE] for i in range(SAMPLE)]
 
 
 def plan(

@@ -263,11 +263,11 @@ def _opened(
         kpt = pair(options.kpt_shape)
     evidence = Evidence()
     if not classify and not ours:
-        paths = [tree.root / label for label in dict.fromkeys(listing.labels)]
-        looked = paths if not names or options.unknown_class == "name" else sample(paths)
-        for path in looked:
-            if path.is_file():
-                evidence.look(wire.read_bytes(path), path.relative_to(tree.root).as_posix(), kpt)
+        labels_of = list(dict.fromkeys(listing.labels))
+        whole = not names or options.unknown_class == "name"  # every class number is wanted
+        for label in labels_of if whole else sample(labels_of):
+            if tree.exists(label):
+                evidence.look(wire.read_bytes(tree.root / label), label, kpt)
     named_lines = not ours and (options.task == "classify" or (bool(evidence.names) and not evidence.widths))
     task: Task | None = None if options.task == "auto" else options.task
     if ours:

@@ -111,7 +111,7 @@ class YoloSource:
             return size if size[0] and size[1] else None
         if image:
             try:
-                info = imagefile.info(Path(self._prefix + image))
+                info = imagefile.info(self._prefix + image)
                 if info.orientation >= 5:
                     how = "as seen" if self.exif == "apply" else "as stored"
                     report.add(
@@ -145,8 +145,12 @@ class YoloSource:
         reader = self.lines
         if reader is not None and size is None:
             return found  # blank
-        seen: set[bytes] = set()
         width, height = size or (0, 0)
+        if reader is not None and b"_" not in data and b"\r" not in data:
+            boxes = reader.boxes(data, width, height)
+            if boxes is not None:
+                return boxes
+        seen: set[bytes] = set()
         underscore = b"_" in data
         for number, columns in wire.rows(data):
             try:

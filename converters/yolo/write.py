@@ -101,6 +101,16 @@ class Encoder:
             report.ledger.fate(_fate(annotation, tuple(kind for kind in kinds if kind not in beside)))
             if kept:
                 entries.append({"line": len(lines) - 1 if not classify else 0, **kept})
+        digits = self.draw.options.digits
+        if digits is not None and lines:
+            report.add(
+                Code.ROUNDED,
+                f"coordinates to {digits} decimals of the image's size",
+                format="yolo",
+                where=Where(item=str(item.path or item.id)),
+                count=len(lines),
+                measure=("pixels", 0.75 * 10.0**-digits * max(item.width or 0, item.height or 0)),
+            )
         report.ledger.item("written")
         name = image_name(item, (label or NO_LABEL) if classify else None)
         text: str | None = wire.dump_lines(lines)
