@@ -84,9 +84,10 @@ def from_map(lines: list[LabelLine], used: list[str]) -> Classes:
             rgb = (palette[3 * number], palette[3 * number + 1], palette[3 * number + 2])
         if rgb is not None:
             colors.setdefault(rgb[0] | rgb[1] << 8 | rgb[2] << 16, number)
-        if zero is not None and number == zero:
+        if zero is not None and number == zero and line.name not in used:
             continue
-        names[number] = line.name
+        if number != zero:
+            names[number] = line.name
         said: dict[str, Any] = {}
         if line.parts:
             said["parts"] = list(line.parts)

@@ -28,6 +28,7 @@ class Dumper:
     def __init__(self, coords: Coords, *, fill: bool, outward: bool) -> None:
         self.coords: Coords = coords
         self.fill = fill
+        self.least = 1 if coords == "voc" else 0  # below it, corners would be in reverse order
         self.outward = outward
 
     def object(self, annotation: Annotation, mask: bool) -> tuple[str, Fate]:
@@ -72,7 +73,7 @@ class Dumper:
         truncated, occluded, difficult = annotation.truncated, annotation.occluded, annotation.difficult
         if type(truncated) not in _BOOL or type(occluded) not in _BOOL:
             return None
-        if box.width < 0 or box.height < 0 or (self.fill and False in (truncated, occluded, difficult)):
+        if min(box.width, box.height) < self.least or (self.fill and False in (truncated, occluded, difficult)):
             return None
         try:
             xmin, ymin, xmax, ymax = numbers.corners(box, self.coords)
@@ -141,6 +142,9 @@ class Dumper:
             box = _envelope(shapes)
         if box is not None:
             written = numbers.outward(box) if self.outward else box
+            if min(written.width, written.height) < self.least:
+                width, height = max(written.width, self.least), max(written.height, self.least)
+                written = msgspec.structs.replace(written, width=width, height=height)
             value["bndbox"] = dict(zip(objects.SIDES, numbers.corners(written, self.coords), strict=True))
         polygon: Any = shapes.get(Polygon)
         if polygon is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,7 +110,9 @@ class Encoder:
         kinds = {type(shape) for shape in annotation.shapes}
         label = annotation.label
         if annotation.is_prediction:
-            if label and file_safe(label) and annotation.confidence is not None and kinds & {Box, Tag}:
+            confidence = annotation.confidence
+            said = confidence is not None and math.isfinite(confidence)
+            if label and file_safe(label) and said and kinds & {Box, Tag}:
                 return "lines"
             return "carried"
         if kinds & {Box, Polygon, Mask}:

@@ -12,6 +12,7 @@ import re
 from decimal import Context, Decimal
 from typing import Literal, TypeAlias
 
+from nucleus_convert.converters.errors import UnrepresentableError
 from nucleus_convert.converters.model import Box, Number
 
 Coords: TypeAlias = Literal["voc", "edges"]
@@ -75,7 +76,11 @@ def _sum(a: Number, b: Number) -> str:
     if type(a) is int and type(b) is int:
         return str(a + b)
     total = _EXACT.add(Decimal(repr(a)), Decimal(repr(b)))
+    if not total.is_finite():
+        raise UnrepresentableError("a coordinate is NaN or infinite", hint="mend the source")
     text = format(total, "f")
+    if len(text) > MAX_DIGITS:  # of no use to anyone: the nearest float will do
+        return repr(float(total))
     if "." not in text:  # 2.5 + 0.5: keep it a fraction, as it was
         text += ".0"
     return text

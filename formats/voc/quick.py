@@ -17,6 +17,7 @@ _CONTROL: Final = bytes(set(range(32)) - {9, 10, 13})
 _DECLARATION = re.compile(r"\s*<\?xml[^>?]*\?>")
 _TAG = re.compile(r"<[^>]*>")
 _PLAIN = re.compile(r"</?([A-Za-z_][\w.-]*)>", re.ASCII)
+_MOST_TAGS: Final = 400
 _KEPT: Final = 64
 """Structures remembered: a data set has a handful."""
 
@@ -154,7 +155,7 @@ class Reader:
         """The structure of a stretch, if it is one to remember: plain tags, no name twice, no mixed text."""
         tags = _TAG.findall(stretch)
         key = "".join(tags)
-        if key in self._refused or len(tags) > 400:
+        if key in self._refused or not (4 if whole else 2) <= len(tags) <= _MOST_TAGS:
             return None
         made: Template | None = None
         if all(_PLAIN.fullmatch(tag) for tag in tags):
