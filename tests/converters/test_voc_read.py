@@ -58,7 +58,9 @@ VOC_HEAD = "<source><database>The VOC2007 Database</database></source>"
 def test_boxes_of_the_fact_sheet(tmp_path: Path, coords: str, box: tuple[Any, ...], expected: Box) -> None:
     found = one(tmp_path, annotation(box), coords=coords).shape(Box)
     assert found == expected
-    assert [type(value) for value in (found.x, found.width)] == [type(v) for v in (expected.x, expected.width)]
+    assert [type(value) for value in (found.x, found.width)] == [
+        type(v) for v in (expected.x, expected.width)
+    ]
 
 
 def test_the_rule_that_detectron2_and_supervision_publish(tmp_path: Path) -> None:
@@ -146,7 +148,12 @@ def test_a_kit() -> None:
     ]
     assert {label.name: label.id for label in labels.header.labels}["tvmonitor"] == 20
     person, cat, tag = records[0].annotations
-    assert (person.label, person.truncated, person.difficult, person.occluded) == ("person", True, False, None)
+    assert (person.label, person.truncated, person.difficult, person.occluded) == (
+        "person",
+        True,
+        False,
+        None,
+    )
     assert person.attributes == {"pose": "Left", "reading": True, "walking": False}
     assert [part["name"] for part in person.extras["voc"]["part"]] == ["head", "hand"]
     assert person.extras["voc"]["point"] == {"x": "7", "y": "5"}
@@ -179,10 +186,14 @@ def test_masks_belong_to_objects_by_class_and_box() -> None:
 
 def test_results_are_predictions_whose_pixels_count_from_1() -> None:
     found = read(KIT, coords="edges")[1][2].annotations[0]
-    assert (found.label, found.confidence, found.shape(Box)) == ("cat", 0.949297, Box(171.0, 232.0, 20.0, 16.0))
+    assert (found.label, found.confidence, found.shape(Box)) == (
+        "cat",
+        0.949297,
+        Box(171.0, 232.0, 20.0, 16.0),
+    )
     assert found.is_prediction
     _, records, _ = read(KIT / "results/VOC2012/Main/comp4_det_val_cat.txt")
-    assert [record.item.id for record in records] == ["2099_000002", "2099_000003"] or len(records) == 2
+    assert sorted(record.item.id for record in records) == ["2099_000002", "2099_000003"]
 
 
 def test_parts_as_boxes() -> None:
@@ -197,9 +208,10 @@ def test_several_years(tmp_path: Path) -> None:
     for year in ("VOC2007", "VOC2012"):
         shutil.copytree(KIT, tmp_path / "VOCdevkit" / year)
     _, records, _ = read(tmp_path)
-    assert [record.item.id for record in records][::3] == ["VOCdevkit/VOC2007/2099_000001", "VOCdevkit/VOC2012/2099_000001"]
+    years = ["VOCdevkit/VOC2007", "VOCdevkit/VOC2012"]
+    assert [record.item.id for record in records][::3] == [f"{year}/2099_000001" for year in years]
     shutil.rmtree(tmp_path / "VOCdevkit" / "VOC2007")
-    assert [record.item.id for record in read(tmp_path)[1]][0] == "2099_000001"
+    assert read(tmp_path)[1][0].item.id == "2099_000001"
 
 
 # --- other tools' --------------------------------------------------------------------------------------
@@ -262,7 +274,10 @@ def test_roboflows_folders_are_subsets(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.xml"
         path.parent.mkdir()
         path.write_text(annotation((1, 1, 2, 2)))
-    assert [(r.item.id, r.item.subset) for r in read(tmp_path)[1]] == [("train/a", "train"), ("valid/b", "valid")]
+    assert [(r.item.id, r.item.subset) for r in read(tmp_path)[1]] == [
+        ("train/a", "train"),
+        ("valid/b", "valid"),
+    ]
 
 
 def test_colours_are_looked_up_in_the_label_map(tmp_path: Path) -> None:
@@ -275,9 +290,9 @@ def test_colours_are_looked_up_in_the_label_map(tmp_path: Path) -> None:
     Image.fromarray(picture).save(tmp_path / "SegmentationClass/a.png")
     labels, records, _ = read(tmp_path)
     assert [label.name for label in labels.header.labels] == ["road", "sky"]
-    assert [(a.label, masks.area(masks.decode_counts(a.shape(Mask).counts))) for a in records[0].annotations] == [
-        ("sky", 6)
-    ]
+    assert [
+        (a.label, masks.area(masks.decode_counts(a.shape(Mask).counts))) for a in records[0].annotations
+    ] == [("sky", 6)]
     assert (records[0].item.width, records[0].item.height) == (5, 4)
     picture[0, 0] = (1, 2, 3)
     Image.fromarray(picture).save(tmp_path / "SegmentationClass/a.png")

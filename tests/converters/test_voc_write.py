@@ -36,13 +36,22 @@ ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
 SAMPLES = ROOT.parent / "shared" / "samples"
 SAMPLE_SETS = [
-    "voc/zzkkzz-ssd", "voc/icedata-readme", "voc/labelme/bbox_detection", "voc/labelme/instance_segmentation",
-    "voc/labelme/semantic_segmentation", "voc/labelme/video_annotation", "multi/fizyr/pascal",
-    "multi/icevision/samples/fridge/odFridgeObjects", "multi/icevision/samples/voc",
-    "multi/labelformat/semantic_segmentation/pascalvoc", "multi/datumaro-assets/voc_dataset/voc_dataset1",
-    "multi/datumaro-assets/voc_dataset/voc_dataset2", "multi/datumaro-assets/voc_dataset/voc_dataset3",
-    "multi/datumaro-assets/roboflow_dataset/voc", "voc/dhiyu-ssd_x_pytorch/VOCdevkit/VOC2007/Annotations",
-]  # fmt: skip
+    "voc/zzkkzz-ssd",
+    "voc/icedata-readme",
+    "voc/labelme/bbox_detection",
+    "voc/labelme/instance_segmentation",
+    "voc/labelme/semantic_segmentation",
+    "voc/labelme/video_annotation",
+    "multi/fizyr/pascal",
+    "multi/icevision/samples/fridge/odFridgeObjects",
+    "multi/icevision/samples/voc",
+    "multi/labelformat/semantic_segmentation/pascalvoc",
+    "multi/datumaro-assets/voc_dataset/voc_dataset1",
+    "multi/datumaro-assets/voc_dataset/voc_dataset2",
+    "multi/datumaro-assets/voc_dataset/voc_dataset3",
+    "multi/datumaro-assets/roboflow_dataset/voc",
+    "voc/dhiyu-ssd_x_pytorch/VOCdevkit/VOC2007/Annotations",
+]
 
 
 def write(labels: LabelSet, path: Path, **options: Any) -> Report:
@@ -51,7 +60,9 @@ def write(labels: LabelSet, path: Path, **options: Any) -> Report:
 
 def made(*annotations: Annotation, labels: tuple[str, ...] = ("cat", "dog"), **item: Any) -> LabelSet:
     fields = {"id": "a", "path": "a.jpg", "width": 40, "height": 30, **item}
-    return from_records(Header(labels=tuple(Label(name=n) for n in labels)), [Record(Item(**fields), annotations)])
+    return from_records(
+        Header(labels=tuple(Label(name=n) for n in labels)), [Record(Item(**fields), annotations)]
+    )
 
 
 def by_id(labels: LabelSet) -> dict[Any, Record]:
@@ -64,7 +75,11 @@ def without_coco(labels: LabelSet) -> dict[Any, Any]:
     def plain(annotation: Annotation) -> Annotation:
         extras = {name: value for name, value in annotation.extras.items() if name != "coco"}
         return msgspec.structs.replace(
-            annotation, id=None, crowd=annotation.crowd or None, predicted=annotation.is_prediction, extras=extras
+            annotation,
+            id=None,
+            crowd=annotation.crowd or None,
+            predicted=annotation.is_prediction,
+            extras=extras,
         )
 
     made = {}
@@ -126,7 +141,9 @@ def test_samples_come_back_whole(tmp_path: Path, name: str) -> None:
     ("name", "source"), [("ir/everything/labels.ndjson", "ir"), ("coco/tiny/instances.json", "coco")]
 )
 @pytest.mark.parametrize("options", [{}, {"coords": "voc"}, {"rounding": "outward"}])
-def test_other_formats_come_back_whole(tmp_path: Path, name: str, source: str, options: dict[str, Any]) -> None:
+def test_other_formats_come_back_whole(
+    tmp_path: Path, name: str, source: str, options: dict[str, Any]
+) -> None:
     before = nc.read(FIXTURES / name, source)
     pipeline.convert(FIXTURES / name, tmp_path / "v", source=source, target="voc", verify="all", **options)
     after = nc.read(tmp_path / "v", "voc")
@@ -171,29 +188,49 @@ def test_whole_pixels_on_request(tmp_path: Path) -> None:
 def test_tools_find_what_they_want(tmp_path: Path) -> None:
     """The elements that detectron2, mmdetection and the usual scripts take for granted."""
     shapes = (Keypoints((5, 6, 2, 9, 9, 1)), Polygon((((1, 2, 9, 2, 5, 8),),)))
-    write(made(Annotation(label="cat", shapes=shapes[:1]), Annotation(label="dog", shapes=shapes[1:])), tmp_path / "v")
+    write(
+        made(Annotation(label="cat", shapes=shapes[:1]), Annotation(label="dog", shapes=shapes[1:])),
+        tmp_path / "v",
+    )
     annotation = root(tmp_path / "v/Annotations/a.xml")
     assert annotation.find("filename").text == "a.jpg"
-    assert [annotation.find(f"size/{name}").text for name in ("width", "height", "depth")] == ["40", "30", "3"]
+    assert [annotation.find(f"size/{name}").text for name in ("width", "height", "depth")] == [
+        "40",
+        "30",
+        "3",
+    ]
     for one in annotation.iter("object"):
         assert one.find("name").text in ("cat", "dog")
-        assert [one.find(name).text for name in ("pose", "truncated", "difficult")] == ["Unspecified", "0", "0"]
+        assert [one.find(name).text for name in ("pose", "truncated", "difficult")] == [
+            "Unspecified",
+            "0",
+            "0",
+        ]
         assert all(int(one.find("bndbox").find(side).text) >= 0 for side in ("xmin", "ymin", "xmax", "ymax"))
     assert (tmp_path / "v/ImageSets/Main/default.txt").read_text() == "a\n"
     assert (tmp_path / "v/labelmap.txt").read_text().splitlines()[1:] == [
-        "background:0,0,0::", "cat:128,0,0::", "dog:0,128,0::"
-    ]  # fmt: skip
+        "background:0,0,0::",
+        "cat:128,0,0::",
+        "dog:0,128,0::",
+    ]
 
 
 def test_attributes_where_cvat_reads_them(tmp_path: Path) -> None:
     annotation = Annotation(
-        label="cat", shapes=(Box(1, 2, 3, 4, 30.5),), track=7, attributes={"age": 4, "fur": "long", "tame": True}
+        label="cat",
+        shapes=(Box(1, 2, 3, 4, 30.5),),
+        track=7,
+        attributes={"age": 4, "fur": "long", "tame": True},
     )
     write(made(annotation), tmp_path / "v")
     found = root(tmp_path / "v/Annotations/a.xml").findall("object/attributes/attribute")
     assert {one.find("name").text: one.find("value").text for one in found} == {
-        "age": "4", "fur": "long", "tame": "True", "rotation": "30.5", "track_id": "7",
-    }  # fmt: skip
+        "age": "4",
+        "fur": "long",
+        "tame": "True",
+        "rotation": "30.5",
+        "track_id": "7",
+    }
     assert root(tmp_path / "v/Annotations/a.xml").find("object/nucleus_convert") is None
 
 
@@ -260,9 +297,13 @@ def test_predictions_are_results_and_no_ground_truth(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["link", "copy", "none"])
 def test_images_are_placed(tmp_path: Path, how: str) -> None:
     report = pipeline.convert(
-        ROOT / "examples/park/annotations/instances.json", tmp_path / "v", source="coco", target="voc",
-        images=how, image_root=ROOT / "examples/park/images",
-    )  # fmt: skip
+        ROOT / "examples/park/annotations/instances.json",
+        tmp_path / "v",
+        source="coco",
+        target="voc",
+        images=how,
+        image_root=ROOT / "examples/park/images",
+    )
     placed = sorted(path.name for path in (tmp_path / "v").glob("JPEGImages/*"))
     assert len(placed) == (0 if how == "none" else 12)
     assert report.count(Code.IGNORED_FILE) == 0
@@ -294,7 +335,18 @@ def test_images_never_come_from_outside_the_root(tmp_path: Path) -> None:
     [
         ["a.jpg", "a.png", "A.jpg"],
         ["../a.jpg", "/etc/a.jpg", "C:\\a.jpg", "http://x.y/a.jpg?b=c", "a\x00b.jpg", ".hidden.jpg"],
-        ["x" * 400 + ".jpg", "", " ", "a b.jpg", "é猫.jpg", "#1.jpg", "-1", "a/b/c.jpg", "a\nb.jpg", "no-suffix"],
+        [
+            "x" * 400 + ".jpg",
+            "",
+            " ",
+            "a b.jpg",
+            "é猫.jpg",
+            "#1.jpg",
+            "-1",
+            "a/b/c.jpg",
+            "a\nb.jpg",
+            "no-suffix",
+        ],
     ],
 )
 def test_awkward_names_come_back(tmp_path: Path, names: list[str]) -> None:
@@ -337,7 +389,14 @@ SIDES = st.integers(0, 40) | st.floats(0, 1e5)
 BOXES = st.builds(Box, NUMBERS, NUMBERS, SIDES, SIDES, st.sampled_from([0, 30, 12.5]))
 RINGS = st.lists(NUMBERS, min_size=6, max_size=10).filter(lambda ring: len(ring) % 2 == 0).map(tuple)
 POLYGONS = st.lists(st.tuples(RINGS), min_size=1, max_size=2).map(lambda parts: Polygon(tuple(parts)))
-VALUES = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1, 1) | st.text(max_size=4) | st.just([1, "a"])
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(-1, 1)
+    | st.text(max_size=4)
+    | st.just([1, "a"])
+)
 KEYS = st.sampled_from(["pose", "age", "rotation", "track_id", "reading", "x y", ""])
 ANNOTATIONS = st.builds(
     Annotation,
@@ -356,9 +415,12 @@ ANNOTATIONS = st.builds(
 
 
 @settings(
-    deadline=None, derandomize=True, database=None, max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 @given(st.lists(ANNOTATIONS, max_size=4), st.sampled_from(["voc", "edges"]), st.booleans())
 def test_anything_comes_back(
     tmp_path_factory: Any, annotations: list[Annotation], coords: str, ours: bool

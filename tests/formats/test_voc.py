@@ -29,7 +29,11 @@ def test_plain_files_need_no_parser() -> None:
     read = voc.Reader().quick(PLAIN)
     assert read is not None
     assert read.document() == voc.parse(PLAIN)
-    assert read.document().fields == {"folder": "VOC2012", "source": {"annotation": "PASCAL"}, "segmented": "0"}
+    assert read.document().fields == {
+        "folder": "VOC2012",
+        "source": {"annotation": "PASCAL"},
+        "segmented": "0",
+    }
     assert [one["name"] for one in read.document().objects] == ["cat", "dog"]
     assert read.objects[0][0] is read.objects[1][0]
 
@@ -73,7 +77,9 @@ def tree(element: Any) -> Any:
     return made
 
 
-@pytest.mark.parametrize("path", sorted([*(FIXTURES / "kit").rglob("*.xml"), *(FIXTURES / "tool").glob("*.xml")]))
+@pytest.mark.parametrize(
+    "path", sorted([*(FIXTURES / "kit").rglob("*.xml"), *(FIXTURES / "tool").glob("*.xml")])
+)
 def test_the_standard_library_reads_the_same(path: Path) -> None:
     root = ElementTree.parse(path).getroot()
     document = voc.parse(path.read_bytes())
@@ -87,7 +93,11 @@ def test_the_standard_library_reads_the_same(path: Path) -> None:
 def test_the_declared_encoding_counts(name: str) -> None:
     word = {"gbk": "猫", "latin-1": "é", "cp1251": "кот"}.get(name, "猫é")
     declared = name.removesuffix("-sig")
-    data = f"<?xml version='1.0' encoding='{declared}'?><annotation><folder>{word}</folder></annotation>".encode(name)
+    data = (
+        f"<?xml version='1.0' encoding='{declared}'?><annotation><folder>{word}</folder></annotation>".encode(
+            name
+        )
+    )
     assert voc.parse(data).fields == {"folder": word}
 
 
@@ -98,7 +108,11 @@ def test_the_declared_encoding_counts(name: str) -> None:
         (b"<annotation>\n<object>\n</annotation>", 3, "mismatched tag"),
         (b"<annotation>\n&nbsp;</annotation>", 2, "undefined entity"),
         (b"<!DOCTYPE a>\n<annotation/>", 1, "document type"),
-        (b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><annotation>&x;</annotation>", 1, "document type"),
+        (
+            b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><annotation>&x;</annotation>",
+            1,
+            "document type",
+        ),
         (b"<?xml version='1.0' encoding='klingon'?><annotation/>", 1, "klingon"),
         (b"<?xml version='1.0' encoding='gbk'?><annotation>\xff\xff</annotation>", 1, "gbk"),
         (b"<annotation>" + b"<a>" * 40 + b"</a>" * 40 + b"</annotation>", 1, "nested"),
@@ -126,11 +140,16 @@ def test_objects_are_located() -> None:
 
 TEXTS = st.text(max_size=6)
 NAMES = st.sampled_from(["name", "bndbox", "xmin", "pose", "a.b", "_x-1"])
-VALUES = st.recursive(TEXTS, lambda inner: st.dictionaries(NAMES, inner | st.lists(inner, max_size=2), max_size=3))
+VALUES = st.recursive(
+    TEXTS, lambda inner: st.dictionaries(NAMES, inner | st.lists(inner, max_size=2), max_size=3)
+)
 
 
 @STABLE
-@given(st.dictionaries(NAMES, VALUES, max_size=4), st.lists(st.dictionaries(NAMES, VALUES, max_size=3), max_size=3))
+@given(
+    st.dictionaries(NAMES, VALUES, max_size=4),
+    st.lists(st.dictionaries(NAMES, VALUES, max_size=3), max_size=3),
+)
 def test_what_is_dumped_reads_back(fields: dict[str, Any], objects: list[dict[str, Any]]) -> None:
     from nucleus_convert.converters.voc.dump import normal
 
@@ -179,7 +198,9 @@ def test_labelmap() -> None:
     assert voc.dump_labelmap(lines) == text
 
 
-@pytest.mark.parametrize("line", ["cat", "cat:1,2:a:b", "cat:1,2,300::", "a:b:c:d:e", ":::", "x,y:1,2,3::\nx,y:::"])
+@pytest.mark.parametrize(
+    "line", ["cat", "cat:1,2:a:b", "cat:1,2,300::", "a:b:c:d:e", ":::", "x,y:1,2,3::\nx,y:::"]
+)
 def test_bad_lines_of_labelmap_are_named(line: str) -> None:
     with pytest.raises(SchemaError) as caught:
         voc.load_labelmap(f"# head\n{line}\n", "labelmap.txt")
