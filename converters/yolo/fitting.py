@@ -216,7 +216,7 @@ class Draw:
             result += (
                 [checked]
                 if checked is not None
-                else self._lineless(one, "shape without extent", where, report)
+                else self._lineless(one, "shape outside the image, or without extent", where, report)
             )
         return [self._track(one, where, report) for one in result]
 

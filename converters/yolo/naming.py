@@ -15,16 +15,18 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.yolo.options import WriteOptions
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
+NO_LABEL = "no_label"
+"""The folder of images without a class, as Datumaro names it."""
 UNSPLIT = "unsplit"
 """The key of items without a split, where others have one."""
 
 
-def image_name(item: Item, label: str | None = None) -> str:
+def image_name(item: Item, class_in: str | None = None) -> str:
     """The place of an item's image in the output.
 
     Args:
         item: its path, without what stood before a folder ``images``, goes below its split's folder.
-        label: in a classification tree the class, which is the folder.
+        class_in: in a classification tree the folder of the item's class.
     """
     text = item.path if item.path else str(item.id)
     text = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", text).replace("\\", "/")
@@ -38,18 +40,20 @@ def image_name(item: Item, label: str | None = None) -> str:
     if not imagefile.is_image(parts[-1]):
         parts[-1] += ".jpg"
     folder = subset_folder(item.subset)
-    if label is not None:
+    if class_in is not None:
         head = [folder] if folder else []
-        return "/".join([*head, class_folder(label), parts[-1]])
+        return "/".join([*head, class_in, parts[-1]])
     if folder and (parts[0] != folder or len(parts) == 1):
         parts.insert(0, folder)
     return "/".join(["images", *parts])
 
 
-def class_folder(label: str) -> str:
+def class_folder(label: str | None) -> str:
     """The folder of a class."""
+    if label is None:
+        return NO_LABEL
     name = _part(label).replace("/", "_").replace("\\", "_")
-    return "_" if name in ("", ".", "..") else name
+    return f"_{name}" if name in ("", ".", "..", NO_LABEL) else name
 
 
 def _part(text: str) -> str:

@@ -16,7 +16,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.yolo import tree as trees
 from nucleus_convert.converters.yolo.evidence import Evidence, Plan, plan, sample
 from nucleus_convert.converters.yolo.locating import Place, locate
-from nucleus_convert.converters.yolo.naming import class_folder
+from nucleus_convert.converters.yolo.naming import NO_LABEL, class_folder
 from nucleus_convert.converters.yolo.options import ReadOptions, Task, pair
 from nucleus_convert.converters.yolo.reserved import KEY, SIDECAR, SIZES, VERSION, Sidecar, restore_header
 from nucleus_convert.converters.yolo.tree import Listing, Tree
@@ -296,9 +296,7 @@ def _opened(
     extras = _extras(data, kept, made, ours, evidence.task(made))
     if classify and ours:
         folders = {class_folder(name): name for name in names.values()}
-        listing.labels = [
-            folders.get(image.split("/")[-2], "") if "/" in image else "" for image in listing.images
-        ]
+        listing.labels = [_class_of(image, folders) for image in listing.images]
     sizes: dict[str, tuple[int, int]] = {}
     manifest = options.sizes or (tree.root / SIZES if (tree.root / SIZES).is_file() else None)
     if manifest is not None:
@@ -316,6 +314,12 @@ def _opened(
     )
 
 
+def _class_of(image: str, folders: Mapping[str, str]) -> str:
+    """The class that an image's folder stands for."""
+    folder = image.split("/")[-2] if "/" in image else NO_LABEL
+    return "" if folder == NO_LABEL else folders.get(folder, folder)
+
+
 def _check_count(data: wire.DataYaml, names: Mapping[int, str], report: Report) -> None:
     if data.nc is not None and data.names and data.nc != len(names):
         report.add(
@@ -327,7 +331,7 @@ def _check_count(data: wire.DataYaml, names: Mapping[int, str], report: Report) 
 def _labels(
     names: Mapping[int, str], data: wire.DataYaml, ours: Mapping[str, Any], report: Report
 ) -> tuple[tuple[Label, ...], dict[int, str | None]]:
-    """Labels in the order of their numbers, and which name each number stands for."""
+    """Labels in the order in which they are named, and which name each number stands for."""
     labels: list[Label] = []
     table: dict[int, str | None] = {}
     placeholders = set(ours.get("placeholders", ()))
@@ -337,9 +341,8 @@ def _labels(
     for name in names.values():
         counts[name] = counts.get(name, 0) + 1
     points = data.kpt_shape[0] if data.kpt_shape else 0
-    # In YAML a list's order says the number, and a mapping's keys do: the header keeps the numbers' order.
-    for number in sorted(names):
-        name = names[number]
+    # A mapping's keys say the numbers, whatever its order is: the header keeps that.
+    for number, name in list(names.items()):
         if number == unlabelled:
             table[number] = None
             continue

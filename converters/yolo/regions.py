@@ -87,7 +87,7 @@ def _polygon(shape: Polygon, size: tuple[int, int], *, clip: bool) -> Checked | 
     if min(xs) >= 0 and min(ys) >= 0 and max(xs) <= size[0] and max(ys) <= size[1]:
         return Checked(shape)
     if not clip:
-        return Checked(shape, outside=True)
+        return None if _far(ring, size) else Checked(shape, outside=True)
     flat: list[Number] = [0] * len(ring)
     flat[0::2] = [min(max(x, 0), size[0]) for x in xs]
     flat[1::2] = [min(max(y, 0), size[1]) for y in ys]
@@ -98,12 +98,17 @@ def _polygon(shape: Polygon, size: tuple[int, int], *, clip: bool) -> Checked | 
     return Checked(Polygon(((tuple(flat),),)), "polygon clipped to the image", ("IoU", iou))
 
 
-def _keypoints(shape: Keypoints, size: tuple[int, int], *, clip: bool) -> Checked:
+def _far(flat: Sequence[Number], size: tuple[int, int]) -> bool:
+    """Whether a value is so far outside that no reader would take it for a fraction of the image."""
+    return any(not -size[i % 2] <= value <= 2 * size[i % 2] for i, value in enumerate(flat))
+
+
+def _keypoints(shape: Keypoints, size: tuple[int, int], *, clip: bool) -> Checked | None:
     xs, ys = shape.points[0::3], shape.points[1::3]
     if not xs or (min(xs) >= 0 and min(ys) >= 0 and max(xs) <= size[0] and max(ys) <= size[1]):
         return Checked(shape)
     if not clip:
-        return Checked(shape, outside=True)
+        return None if _far(_places(shape.points), size) else Checked(shape, outside=True)
     flat = list(shape.points)
     flat[0::3] = [min(max(x, 0), size[0]) for x in xs]
     flat[1::3] = [min(max(y, 0), size[1]) for y in ys]
@@ -126,7 +131,7 @@ def _box(shape: Box, size: tuple[int, int], *, clip: bool) -> Checked | None:
     if inside:
         return Checked(shape)
     if not clip:
-        return Checked(shape, outside=True)
+        return None if _far((x + w / 2, y + h / 2, w, h), size) else Checked(shape, outside=True)
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + w, size[0]), min(y + h, size[1])
     if right <= left or bottom <= top:
@@ -144,6 +149,8 @@ def _turned(shape: Box, size: tuple[int, int]) -> Checked | None:
         rotation = 0
     corners = geometry.box_ring(shape.x, shape.y, shape.width, shape.height, rotation)
     xs, ys = corners[0::2], corners[1::2]
+    if _far(corners, size):
+        return None
     outside = min(xs) < 0 or min(ys) < 0 or max(xs) > size[0] or max(ys) > size[1]
     if rotation != shape.rotation:
         new = Box(shape.x, shape.y, shape.width, shape.height, rotation)

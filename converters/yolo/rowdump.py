@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from nucleus_convert.converters import geometry
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Keypoints, Label, Number, Polygon, Shape
+from nucleus_convert.converters.yolo import regions
 from nucleus_convert.converters.yolo.fitting import shape_to_draw
 from nucleus_convert.converters.yolo.lines import turned_box
 from nucleus_convert.converters.yolo.options import Task, WriteOptions
@@ -45,7 +46,7 @@ class RowDumper:
         shapes: tuple[Shape, ...]
         if self.task == "segment":
             polygon: Polygon | None = shape_to_draw(annotation, Polygon)
-            if polygon is None or len(polygon.parts[0][0]) < 6:
+            if polygon is None or not self._fits(polygon, size):
                 return None
             ring = polygon.parts[0][0]
             if extras.get("closed"):
@@ -54,7 +55,7 @@ class RowDumper:
             shapes = (polygon,)
         else:
             box: Box | None = shape_to_draw(annotation, Box)
-            if box is None or box.width < 0 or box.height < 0:
+            if box is None or not self._fits(box, size):
                 return None
             if self.task == "obb":
                 columns = self._pairs(_corners(box, extras), size, exact=True)
@@ -63,7 +64,7 @@ class RowDumper:
             shapes = (box,)
             if self.task == "pose":
                 points: Keypoints | None = shape_to_draw(annotation, Keypoints)
-                if points is None:
+                if points is None or not self._fits(points, size):
                     return None
                 columns += self._points(points, extras.get("keypoint_confidence"), size)
                 label = self.labels.get(annotation.label or "")
@@ -81,6 +82,10 @@ class RowDumper:
             track = None
         line = " ".join([str(self._number(annotation, item)), *columns])
         return line, Annotation(label=annotation.label, shapes=shapes, confidence=confidence, track=track)
+
+    def _fits(self, shape: Shape, size: tuple[int, int]) -> bool:
+        """Whether it is drawn: what lies outside was left as it is, and travels beside the labels."""
+        return regions.checked(shape, size, turned=self.task == "obb", clip=self.options.clip) is not None
 
     def _number(self, annotation: Annotation, item: Item) -> int:
         if annotation.label is None:

@@ -18,6 +18,7 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ReadError, SchemaError, Where
 from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.yolo.naming import NO_LABEL
 from nucleus_convert.formats import yolo as wire
 
 SPLIT_NAME = re.compile(
@@ -30,8 +31,6 @@ _NOT_LABELS = re.compile(
 )
 _LABEL_FOLDERS = ("labels", "Labels", "annotations", "Annotations")
 _DARKNET_MISC = frozenset({"classes", "names", "backup", "eval", "results", "top", "labels", "map", "tree"})
-NO_LABEL = "no_label"
-"""The folder of images without a class, as Datumaro names it."""
 
 
 class Listing(msgspec.Struct):

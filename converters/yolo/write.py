@@ -303,7 +303,7 @@ def _yaml(
     if unlabelled is not None:
         names[unlabelled] = UNLABELLED
     values["nc"] = len(names)
-    values["names"] = dict(sorted(names.items()))
+    values["names"] = names
     if draw.task == "pose":
         values["kpt_shape"] = [draw.points, 3]
         flip = extras.get("flip_idx")

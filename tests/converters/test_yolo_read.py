@@ -38,7 +38,9 @@ def loaded(source: Path, report: Report | None = None, **options: Any) -> dict[s
     return {str(record.item.id): record for record in opened(source, report, **options).records(report)}
 
 
-def tree(folder: Path, lines: str, yaml: str = "train: images\nnames: [a, b]\n", size: tuple[int, int] = (640, 480)) -> Path:
+def tree(
+    folder: Path, lines: str, yaml: str = "train: images\nnames: [a, b]\n", size: tuple[int, int] = (640, 480)
+) -> Path:
     """A data set of one image."""
     for name in ("images", "labels"):
         (folder / name).mkdir(exist_ok=True)
@@ -48,7 +50,9 @@ def tree(folder: Path, lines: str, yaml: str = "train: images\nnames: [a, b]\n",
     return folder
 
 
-def one(folder: Path, lines: str, yaml: str = "train: images\nnames: [a, b]\n", **options: Any) -> tuple[Annotation, ...]:
+def one(
+    folder: Path, lines: str, yaml: str = "train: images\nnames: [a, b]\n", **options: Any
+) -> tuple[Annotation, ...]:
     return loaded(tree(folder, lines, yaml), **options)["images/x.png"].annotations
 
 
@@ -103,7 +107,9 @@ def test_keypoints_that_nothing_announces_are_refused_or_worked_out(tmp_path: Pa
 
 def test_a_turned_box_is_told_by_its_corners(tmp_path: Path) -> None:
     # CVAT's box (10, 20)-(30, 60) turned by 30 degrees on 100 x 80: corners as in its export.
-    tree(tmp_path, "0 0.213397 0.220994 0.386603 0.345994 0.186603 0.779006 0.013397 0.654006", size=(100, 80))
+    tree(
+        tmp_path, "0 0.213397 0.220994 0.386603 0.345994 0.186603 0.779006 0.013397 0.654006", size=(100, 80)
+    )
     box = loaded(tmp_path, task="obb")["images/x.png"].annotations[0].shapes[0]
     fields = (box.x, box.y, box.width, box.height, box.rotation)
     assert fields == pytest.approx((10, 20, 20, 40, 30), abs=1e-4)
@@ -114,7 +120,9 @@ def test_a_turned_box_is_told_by_its_corners(tmp_path: Path) -> None:
 def test_corners_give_back_any_turn(tmp_path: Path, degrees: float, size: tuple[float, float]) -> None:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     w, h = size[0] / 2, size[1] / 2
-    corners = [(320 + x * cos - y * sin, 240 + x * sin + y * cos) for x, y in ((-w, -h), (w, -h), (w, h), (-w, h))]
+    corners = [
+        (320 + x * cos - y * sin, 240 + x * sin + y * cos) for x, y in ((-w, -h), (w, -h), (w, h), (-w, h))
+    ]
     line = "0 " + " ".join(f"{x / 640!r} {y / 480!r}" for x, y in corners)
     (ship,) = one(tmp_path, line, task="obb")
     near(ship.shapes[0], 320 - w, 240 - h, *size, degrees)
@@ -240,7 +248,7 @@ def test_class_numbers_without_names_can_be_named(tmp_path: Path) -> None:
 def test_an_ultralytics_tree(cases: Path) -> None:
     report = Report()
     labels = opened(cases / "detect", report)
-    assert [(label.id, label.name) for label in labels.header.labels] == [(0, "cat"), (1, "1e3"), (2, "no")]
+    assert [(label.id, label.name) for label in labels.header.labels] == [(2, "no"), (0, "cat"), (1, "1e3")]
     found = {str(record.item.id): record for record in labels.records(report)}
     assert list(found) == [
         "images/train/a.png", "images/train/b.png", "images/train/c.png",

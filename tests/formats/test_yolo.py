@@ -22,7 +22,7 @@ def written(folder: Path, text: str | bytes, name: str = "data.yaml") -> Path:
         ("names: [a, b]", {0: "a", 1: "b"}),
         ("names: {1: b, 0: a}", {1: "b", 0: "a"}),
         ("names: {'0': a, '2': c}", {0: "a", 2: "c"}),
-        ("names: [no, on, null, 1.0, 2020-01-01, 0x10, '']", dict(enumerate("no on null 1.0 2020-01-01 0x10".split() + [""]))),
+        ("names: [no, on, null, 1.0, 2020-01-01, 0x10, '']", dict(enumerate(["no", "on", "null", "1.0", "2020-01-01", "0x10"] + [""]))),
         ("names:\n- traffic light\n- 'don''t'", {0: "traffic light", 1: "don't"}),
     ],
 )  # fmt: skip
@@ -31,7 +31,9 @@ def test_names_are_the_text_that_stands_there(tmp_path: Path, text: str, names: 
 
 
 def test_splits_and_the_rest_are_told_apart(tmp_path: Path) -> None:
-    data = yolo.load_yaml(written(tmp_path, "train: a\nvalidation: [b, c]\ntest:\nTrain: x.txt\nnc: '2'\nroboflow: {v: 1}"))
+    data = yolo.load_yaml(
+        written(tmp_path, "train: a\nvalidation: [b, c]\ntest:\nTrain: x.txt\nnc: '2'\nroboflow: {v: 1}")
+    )
     assert data.splits() == {"train": ["a"], "val": ["b", "c"]}
     assert data.other_splits() == {"Train": ["x.txt"]}
     assert data.nc == 2
