@@ -361,9 +361,10 @@ def test_awkward_names_come_back(tmp_path: Path, names: list[str]) -> None:
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
     for i in range(600):
-        text = f"<annotation><object><name>c{i % 7}</name><bndbox><xmin>{i}</xmin><ymin>1</ymin><xmax>{i + 4}</xmax>"
+        box = f"<xmin>{i}</xmin><ymin>1</ymin><xmax>{i + 4}</xmax><ymax>9</ymax>"
+        text = f"<object><name>c{i % 7}</name><bndbox>{box}</bndbox></object>"
         (tmp_path / "s").mkdir(exist_ok=True)
-        (tmp_path / f"s/{i}.xml").write_text(f"{text}<ymax>9</ymax></bndbox></object></annotation>")
+        (tmp_path / f"s/{i}.xml").write_text(f"<annotation>{text}</annotation>")
     for target in ("voc", "nucleus"):
         for workers in (1, 2):
             pipeline.convert(tmp_path / "s", tmp_path / f"{target}{workers}", target=target, workers=workers)
