@@ -308,11 +308,9 @@ class JsonDocument:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # A wrong boundary, or an element that is wrong or not what the probe wants: the walk tells.
             return None
-        starts, ends = [0], []
-        for seam in _SEAM.finditer(data):
-            ends.append(seam.start() + 1)
-            starts.append(seam.end() - 1)
-        ends.append(len(data))
+        seams = [seam.span() for seam in _SEAM.finditer(data)]
+        starts = [0, *[end - 1 for _, end in seams]]
+        ends = [*[begin + 1 for begin, _ in seams], len(data)]
         if len(starts) != len(probes) or not _wants_objects(probe):
             starts, ends = _by_raws(data)
         base = self._base + start

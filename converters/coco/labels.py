@@ -49,7 +49,8 @@ def _label(number: int | str, row: dict[str, Any], where: Where, report: Report)
     extras = {key: value for key, value in row.items() if key not in _OURS and key != RESERVED}
     name = row.get("name")
     if not isinstance(name, str):
-        extras["name"] = name
+        if "name" in row:
+            extras["name"] = name
         name = str(number) if name is None else str(name)
         report.add(
             Code.VALUE_NORMALISED, "category without a name: its id stands for it", format="coco", where=where
@@ -64,7 +65,7 @@ def _label(number: int | str, row: dict[str, Any], where: Where, report: Report)
         keypoints = tuple(names)
         if not names:
             extras["keypoints"] = names
-    elif names is not None:
+    elif "keypoints" in row:
         extras["keypoints"] = names
     skeleton = zero_based(row.get("skeleton"), len(keypoints))
     if skeleton is None:

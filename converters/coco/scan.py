@@ -6,6 +6,7 @@ Ids are compared as ``canonical_id`` has them: 7, 7.0 and "7" are one id. Rows a
 from __future__ import annotations
 
 from array import array
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Rowset:
         """The row of each id; of rows that share one, the first."""
         found: dict[int | str, int] = {}
         for row, identity in enumerate(self._ids):
-            key: int | str = self._other_ids[row] if row in self._other_ids else identity
+            key: int | str = self._other_ids.get(row, identity)
             if identity > -_LARGEST or row in self._other_ids:
                 found.setdefault(key, row)
         return found
@@ -112,7 +113,7 @@ class Rowset:
             if identity in seen:
                 found.append((row, identity))
             seen.add(identity)
-        return found
+        return sorted(found, key=itemgetter(0))
 
 
 class Imageset:
