@@ -35,7 +35,7 @@ from nucleus_convert.converters.model import (
 from nucleus_convert.converters.protocol import Feature, Spec
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.yolo import regions
-from nucleus_convert.converters.yolo.naming import class_numbers, image_name
+from nucleus_convert.converters.yolo.naming import class_folder, class_numbers, image_name
 from nucleus_convert.converters.yolo.options import Task, WriteOptions
 from nucleus_convert.converters.yolo.spec import spec_of
 
@@ -157,10 +157,7 @@ class Draw:
                 item = msgspec.structs.replace(item, width=size[0], height=size[1])
         if self.sidecar:
             return item
-        label = None
-        if self.task == "classify":
-            label = class_of(record)
-        name = image_name(item, label) if self.task != "classify" else image_name(item, label or "no_label")
+        name = image_name(item, class_folder(class_of(record)) if self.task == "classify" else None)
         if name not in (item.path, str(item.id)):
             where = Where(item=str(item.path or item.id))
             report.add(

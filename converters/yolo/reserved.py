@@ -17,7 +17,17 @@ import msgspec
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import SchemaError, Where
-from nucleus_convert.converters.model import KINDS, Annotation, Camera, Header, Item, Label, SceneRef, Shape
+from nucleus_convert.converters.model import (
+    KINDS,
+    Annotation,
+    Camera,
+    Header,
+    Item,
+    Label,
+    SceneRef,
+    Shape,
+    Tag,
+)
 from nucleus_convert.converters.report import Report
 
 SIDECAR: Final = "nucleus_convert.jsonl"
@@ -90,6 +100,8 @@ def original_shapes(annotation: Annotation) -> tuple[Shape, ...]:
 def shape_said(shape: Shape, read: Annotation) -> bool:
     """Whether the line's shape is this one, apart from rounding: names of keypoints may differ."""
     other = read.shape(type(shape))
+    if type(shape) is Tag:
+        return bool(shape == other)
     return getattr(shape, "names", ()) == getattr(other, "names", ()) and getattr(
         shape, "skeleton", ()
     ) == getattr(other, "skeleton", ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 
 from nucleus_convert.converters import geometry
 from nucleus_convert.converters.errors import UnrepresentableError, Where
@@ -140,8 +141,8 @@ def _text(value: float, places: int) -> str:
     """The shortest decimal of a number to so many places: always with a point, never with an exponent."""
     text = repr(round(value, places) + 0.0 if places < _EXACT else value + 0.0)
     if "e" in text:
-        text = f"{value:.{max(places, _EXACT + 4)}f}".rstrip("0")
-        return f"{text}0" if text.endswith(".") else text
+        text = f"{Decimal(text):f}"
+        return text if "." in text else f"{text}.0"
     return text
 
 

@@ -27,6 +27,7 @@ from nucleus_convert.converters.yolo import reserved
 from nucleus_convert.converters.yolo.fitting import Draw, class_of, narrowed
 from nucleus_convert.converters.yolo.naming import (
     UNSPLIT,
+    class_folder,
     class_numbers,
     image_name,
     label_name,
@@ -35,7 +36,6 @@ from nucleus_convert.converters.yolo.naming import (
 from nucleus_convert.converters.yolo.options import WriteOptions
 from nucleus_convert.converters.yolo.reserved import KEY, SIDECAR, SIZES, UNLABELLED, VERSION
 from nucleus_convert.converters.yolo.rowdump import RowDumper
-from nucleus_convert.converters.yolo.tree import NO_LABEL
 from nucleus_convert.formats import yolo as wire
 
 _WORDS = frozenset({"path", "names", "nc", "kpt_shape", "flip_idx", "kpt_names", "skeleton", "download", KEY})
@@ -86,7 +86,10 @@ class Encoder:
                 placed = True
             if said is None:
                 report.ledger.fate(_fate(annotation, ()))
-                entries.append({"line": None, "at": index, "annotation": msgspec.to_builtins(annotation)})
+                whole = msgspec.structs.replace(
+                    annotation, shapes=reserved.original_shapes(annotation), derived=()
+                )
+                entries.append({"line": None, "at": index, "annotation": msgspec.to_builtins(whole)})
                 continue
             if annotation.label is None:
                 unlabelled = True
@@ -112,7 +115,7 @@ class Encoder:
                 measure=("pixels", 0.75 * 10.0**-digits * max(item.width or 0, item.height or 0)),
             )
         report.ledger.item("written")
-        name = image_name(item, (label or NO_LABEL) if classify else None)
+        name = image_name(item, class_folder(label) if classify else None)
         text: str | None = wire.dump_lines(lines)
         if classify or (not lines and item.extras.get("yolo", {}).get("labels") == "missing"):
             text = None

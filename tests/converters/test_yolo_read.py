@@ -475,7 +475,7 @@ def test_other_formats_fixtures_are_not_yolo(fixtures: Path) -> None:
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="neither images nor label files"):
         opened(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text("names: [x]\n")
     with pytest.raises(ReadError, match="more than one"):
-        for name in ("a", "b"):
-            (tmp_path / f"{name}.yaml").write_text("names: [x]\n")
         opened(tmp_path)

@@ -372,7 +372,7 @@ def test_images_are_placed(tmp_path: Path, how: str) -> None:
     report = yolo(data(), tmp_path / "o", images=how, image_root=str(source))
     assert (tmp_path / "o/images/train/x.jpg").read_bytes() == (source / "x.jpg").read_bytes()
     assert "images/train/x.jpg" in [entry["file"] for entry in report.outputs["outputs"]]
-    with pytest.raises(OptionError, match="image_root|image-root|not known"):
+    with pytest.raises(OptionError, match="not known"):
         yolo(data(), tmp_path / "p", images=how)
 
 
