@@ -2,7 +2,8 @@
 
 ``SPEC.holds`` is what the target has words for; ``SPEC.carries`` what travels along in a side channel and comes
 back; the rest is *dropped*. A shape the target has no word for is drawn as the nearest one it has, if the object has
-no other shape that can be drawn: *approximated* where the original is carried, *replaced* where it is not.
+no other shape that can be drawn, or none that is a region: *approximated* where the original is carried, *replaced*
+where it is not.
 
 What is to be done depends only on an annotation's outline (which kinds of shapes, which fields are set), so it is
 worked out once for each outline, and most annotations pass untouched.
@@ -12,12 +13,12 @@ from __future__ import annotations
 
 import math
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import Where
+from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import (
     KINDS,
@@ -25,6 +26,7 @@ from nucleus_convert.converters.model import (
     Box,
     Cuboid2D,
     Ellipse,
+    Extras,
     Header,
     Item,
     Keypoints,
@@ -33,7 +35,6 @@ from nucleus_convert.converters.model import (
     Points,
     Polygon,
     Record,
-    Ring,
     Shape,
 )
 from nucleus_convert.converters.protocol import (
@@ -48,6 +49,8 @@ from nucleus_convert.converters.protocol import (
 from nucleus_convert.converters.report import Report
 
 _MANY_PLANS = 1000
+_NOTHING: dict[str, Any] = {"attributes": {}, "keypoints": (), "skeleton": ()}
+_REGIONS = (Mask, Polygon, Ellipse)
 
 
 def features_of(shape: Shape) -> list[Feature]:
@@ -89,15 +92,21 @@ class Fit:
         self._plans: dict[Any, _Plan] = {}
         # Fields that the target holds need no look; the rest decide the plan.
         self._watched = tuple(
-            name for name, feature in ANNOTATION_FEATURES.items() if feature not in spec.holds and name != "extras"
+            name
+            for name, feature in ANNOTATION_FEATURES.items()
+            if feature not in spec.holds and name != "extras"
         )
         self._values = attrgetter("derived", "derived", *self._watched)
-        self._item_watched = tuple(name for name, feature in ITEM_FEATURES.items() if feature not in spec.holds)
+        self._item_watched = tuple(
+            name for name, feature in ITEM_FEATURES.items() if feature not in spec.holds
+        )
         # Two names at the least, so that the getter gives a tuple.
         self._item_values = attrgetter("kind", "kind", *self._item_watched)
         self._item_plans: dict[Any, _Plan] = {}
         self._shapes_held = frozenset(
-            kind for kind, name in KINDS.items() if SHAPE_FEATURES[name] in spec.holds and kind not in (Box, Polygon)
+            kind
+            for kind, name in KINDS.items()
+            if SHAPE_FEATURES[name] in spec.holds and kind not in (Box, Polygon)
         )
         self._rotation = Feature.ROTATION in spec.holds
         self._parts = Feature.PARTS in spec.holds
@@ -105,12 +114,22 @@ class Fit:
         self._box = Feature.BOX in spec.holds
         self._polygon = Feature.POLYGON in spec.holds
         self._extras = Feature.EXTRAS in spec.holds
+        self._unlabelled = Feature.UNLABELLED in spec.holds
+        self._anything = self._has(Feature.POINTCLOUD) and self._has(Feature.EMPTY_ITEM)
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
 
-    def __call__(self, record: Record, report: Report) -> Record:
-        """The record as the target can hold it."""
+    def __call__(self, record: Record, report: Report) -> Record | None:
+        """The record as the target can hold it; None if it cannot hold such a record at all."""
+        if not self._anything and (record.item.kind != "image" or not record.annotations):
+            if record.item.kind != "image" and not self._has(Feature.POINTCLOUD):
+                report.tally(Code.DROPPED, str(Feature.POINTCLOUD), self.spec.name, record.item, None, 1)
+                report.ledger.drop_record(record)
+                return None
+            if not record.annotations and not self._has(Feature.EMPTY_ITEM):
+                self._drop_empty(record.item, report)
+                return None
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
@@ -137,6 +156,8 @@ class Fit:
                         look = True
                 elif kind not in held:
                     look = True
+            if annotation.label is None and not self._unlabelled:
+                look = True
             extras = annotation.extras
             foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
             key = (look, foreign, values(annotation))
@@ -156,9 +177,20 @@ class Fit:
                 annotations.append(annotation)
         if plan is not None and plan.carried:
             self._count(plan, alike, item, record.annotations[-1], report)
-        if annotations is None and item is record.item:
-            return record
-        return Record(item, record.annotations if annotations is None else tuple(annotations))
+        if annotations is None:
+            return record if item is record.item else Record(item, record.annotations)
+        if not annotations and not self._anything and not self._has(Feature.EMPTY_ITEM):
+            self._drop_empty(item, report)
+            return None
+        return Record(item, tuple(annotations))
+
+    def _has(self, feature: Feature) -> bool:
+        """Whether the target has a place for it."""
+        return feature in self.spec.holds or feature in self.spec.carries
+
+    def _drop_empty(self, item: Item, report: Report) -> None:
+        report.tally(Code.DROPPED, str(Feature.EMPTY_ITEM), self.spec.name, item, None, 1)
+        report.ledger.item("dropped")
 
     def _count(self, plan: _Plan, count: int, item: Item, annotation: Annotation, report: Report) -> None:
         for what in plan.carried:
@@ -170,7 +202,8 @@ class Fit:
         try:
             plan = self._plans.get(key)
         except TypeError:  # a dictionary among the values
-            key = (look, foreign, tuple([_unset(value) for value in said]))
+            names = ("", "", *self._watched)
+            key = (look, foreign, tuple([_unset(*pair) for pair in zip(names, said, strict=True)]))
             plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) > _MANY_PLANS:
@@ -183,7 +216,7 @@ class Fit:
         dropped: list[str] = []
         carried: list[str] = []
         for name in self._watched:
-            if not _unset(getattr(annotation, name)):
+            if not _unset(name, getattr(annotation, name)):
                 feature = ANNOTATION_FEATURES[name]
                 (carried if feature in spec.carries else dropped).append(name)
         if foreign:
@@ -192,7 +225,8 @@ class Fit:
             else:
                 dropped.append("extras")
         named = tuple(
-            "fields of its source format" if name == "extras" else str(ANNOTATION_FEATURES[name]) for name in carried
+            "fields of its source format" if name == "extras" else str(ANNOTATION_FEATURES[name])
+            for name in carried
         )
         return _Plan(shapes=look, dropped=tuple(dropped), carried=named)
 
@@ -203,20 +237,38 @@ class Fit:
         where = Where(
             item=str(item.path or item.id), annotation=None if annotation.id is None else str(annotation.id)
         )
+        if annotation.label is None and not self._has(Feature.UNLABELLED):
+            report.add(Code.DROPPED, str(Feature.UNLABELLED), format=spec.name, where=where)
+            report.ledger.drop_annotation(annotation.shapes)
+            return None
+        if annotation.label is None and not self._unlabelled:
+            report.add(Code.CARRIED, str(Feature.UNLABELLED), format=spec.name, where=where)
         changes: dict[str, Any] = {}
         for name in plan.dropped:
             feature = ANNOTATION_FEATURES[name]
             if name == "extras":
-                own = {spec.name: annotation.extras[spec.name]} if spec.name in annotation.extras else {}
-                changes[name] = own
+                changes[name] = _own(annotation.extras, spec)
                 report.add(Code.DROPPED, "fields of its source format", format=spec.name, where=where)
                 continue
             changes[name] = {} if name == "attributes" else False if name == "predicted" else None
             report.add(Code.DROPPED, str(feature), format=spec.name, where=where)
+        if (
+            annotation.is_prediction
+            and not annotation.predicted
+            and {"confidence", "class_pdf"} & changes.keys()
+        ):
+            # It no longer shows that a model said this.
+            if self._has(Feature.PREDICTED):
+                changes["predicted"] = True
+            elif annotation.confidence is None or "confidence" in changes:
+                report.add(Code.DROPPED, str(Feature.PREDICTED), format=spec.name, where=where)
         if plan.shapes:
             shapes, derived = self._shapes(annotation.shapes, item, where, report)
             if not shapes and not _may_be_shapeless(spec):
-                what = " and ".join(KINDS[type(shape)] for shape in annotation.shapes) or "object without any shape"
+                what = (
+                    " and ".join(KINDS[type(shape)] for shape in annotation.shapes)
+                    or "object without any shape"
+                )
                 report.add(Code.DROPPED, what, format=spec.name, where=where)
                 report.ledger.drop_annotation(annotation.shapes)
                 return None
@@ -235,32 +287,46 @@ class Fit:
         held = [shape for shape in shapes if drawable(shape, spec)]
         travelling = [shape for shape in shapes if drawable(shape, spec) or spec.carries.issuperset(
             feature for feature in features_of(shape) if feature not in spec.holds)]  # fmt: skip
-        derived: list[Shape] = []
-        if not held:
-            for shape in sorted(shapes, key=lambda shape: -_extent_rank(shape)):
-                found = approximate(shape, spec, item)
-                if found is not None:
-                    new, measure = found
-                    what = f"{_describe(shape)} as {_describe(new)}"
-                    code = Code.APPROXIMATED if shape in travelling else Code.REPLACED
-                    report.add(code, what, format=spec.name, where=where, measure=measure)
-                    derived.append(new)
-                    break
+        derived = self._stand_in(shapes, held, travelling, item, where, report)
         for shape in shapes:
-            if shape not in travelling and (held or not derived):
+            if shape not in travelling and (held or derived is None):
                 report.add(Code.DROPPED, _describe(shape), format=spec.name, where=where)
-            elif shape in travelling and shape not in held and not derived:
+            elif shape in travelling and shape not in held and derived is None:
                 report.add(Code.CARRIED, _describe(shape), format=spec.name, where=where)
-        kinds = {type(shape) for shape in travelling}
-        if derived and type(derived[0]) in kinds:
-            # One shape of each kind: the approximation stands in for an original of its own kind that is carried.
-            return (*travelling, *derived), tuple(KINDS[type(shape)] for shape in derived)
-        return (*travelling, *derived), tuple(KINDS[type(shape)] for shape in derived)
+        if derived is None:
+            return tuple(travelling), ()
+        return (*travelling, derived), (KINDS[type(derived)],)
+
+    def _stand_in(
+        self,
+        shapes: tuple[Shape, ...],
+        held: list[Shape],
+        travelling: list[Shape],
+        item: Item,
+        where: Where,
+        report: Report,
+    ) -> Shape | None:
+        """A shape to draw in place of one that cannot be drawn: where nothing else is, or none that is a region."""
+        spec = self.spec
+        if any(type(shape) in _REGIONS for shape in held):
+            return None
+        for shape in sorted(shapes, key=lambda shape: -_extent_rank(shape)):
+            if shape in held or (held and type(shape) not in _REGIONS):
+                continue
+            found = approximate(shape, spec, item)
+            if found is None or (held and type(found[0]) not in _REGIONS):
+                continue
+            new, measure = found
+            code = Code.APPROXIMATED if shape in travelling else Code.REPLACED
+            what = f"{_describe(shape)} as {_describe(new)}"
+            report.add(code, what, format=spec.name, where=where, measure=measure)
+            return new
+        return None
 
     # ------------------------------------------------------------------ items
 
     def _item(self, item: Item, report: Report) -> Item:
-        said = tuple([_unset(value) for value in self._item_values(item)])
+        said = tuple([_unset("", value) for value in self._item_values(item)])
         own = len(item.extras) == 1 and self.spec.name in item.extras
         plan = self._item_plans.get((said, own, item.kind))
         if plan is None:
@@ -272,7 +338,9 @@ class Fit:
         changes: dict[str, Any] = {}
         for name in plan.dropped:
             report.tally(Code.DROPPED, _item_feature(name), self.spec.name, item, None, 1)
-            if name in ("attributes", "extras"):
+            if name == "extras":
+                changes[name] = _own(item.extras, self.spec)
+            elif name == "attributes":
                 changes[name] = {}
             elif name not in ("id", "kind"):
                 changes[name] = None
@@ -282,7 +350,11 @@ class Fit:
         dropped: list[str] = []
         carried: dict[str, None] = {}
         for name in self._item_watched:
-            if (name == "kind" and item.kind == "image") or _unset(getattr(item, name)) or (name == "extras" and own):
+            if (
+                (name == "kind" and item.kind == "image")
+                or _unset(name, getattr(item, name))
+                or (name == "extras" and own)
+            ):
                 continue
             if ITEM_FEATURES[name] in self.spec.carries:
                 carried[_item_feature(name)] = None
@@ -295,8 +367,16 @@ def _item_feature(name: str) -> str:
     return "fields of the item's source format" if name == "extras" else str(ITEM_FEATURES[name])
 
 
-def _unset(value: Any) -> bool:
+def _unset(name: str, value: Any) -> bool:
+    """Whether there is nothing to lose: a flag that is not raised says no more than one that is not there."""
+    if name in ("occluded", "truncated"):
+        return not value
     return value is None or value is False or value == {} or value == ()
+
+
+def _own(extras: Extras, spec: Spec) -> Extras:
+    """What of the extras is the target's own."""
+    return {name: values for name, values in extras.items() if name == spec.name}
 
 
 def _may_be_shapeless(spec: Spec) -> bool:
@@ -312,80 +392,93 @@ def _extent_rank(shape: Shape) -> int:
 
 def _describe(shape: Shape) -> str:
     features = features_of(shape)
-    return str(features[-1] if len(features) == 2 else features[0]) if len(features) < 3 else "polygon with holes"
+    return (
+        str(features[-1] if len(features) == 2 else features[0])
+        if len(features) < 3
+        else "polygon with holes"
+    )
 
 
 # ---------------------------------------------------------------------- approximations
 
 
-def approximate(shape: Shape, spec: Spec, item: Item) -> tuple[Shape, tuple[str, float] | None] | None:
-    """The nearest shape that the format holds, and how far off it is: ("IoU", 0 to 1) or None where exact.
+Approximation: TypeAlias = tuple[Shape, tuple[str, float] | None]
+"""A shape, and how far off it is: ("IoU", 0 to 1), ("pixels", largest distance) or None where it is exact."""
 
-    Rotated box, ellipse and mask become polygons where those are held; everything with an extent becomes its
-    envelope box where only boxes are. Returns None where nothing comes near (a tag, a 3-D cuboid).
+
+def approximate(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
+    """The nearest shape that the format holds, or None where nothing comes near (a tag, a 3-D cuboid).
+
+    What has an outline becomes a polygon, or else a mask where the item's size is known, or else a polygon without
+    its holes and smaller parts; what has only an extent becomes its envelope box.
     """
-    from nucleus_convert.converters import geometry  # numpy, needed by few records
-
-    ring: Ring | None = None
-    area: float | None = None
-    if type(shape) is Box and (shape.rotation or Feature.BOX not in spec.holds):
-        ring = geometry.box_ring(shape.x, shape.y, shape.width, shape.height, shape.rotation)
-        area = abs(shape.width * shape.height)
-    elif type(shape) is Ellipse:
-        ring, error = geometry.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
-        area = math.pi * shape.rx * shape.ry
+    outline, measure = _outline(shape, spec)
+    if outline is not None:
+        if drawable(outline, spec):
+            return outline, measure
+        mask = _drawn(outline, item) if Feature.MASK in spec.holds and type(shape) is not Mask else None
+        if mask is not None:
+            return mask, ("IoU", _likeness(_area(mask), _area(shape)))
         if Feature.POLYGON in spec.holds:
-            return Polygon(((ring,),)), ("pixels", error)
-    if ring is not None and Feature.POLYGON in spec.holds:
-        return Polygon(((ring,),)), None
-    if type(shape) is Polygon and Feature.POLYGON in spec.holds:
-        return _simpler_polygon(shape, spec)
-    if type(shape) is Mask and Feature.POLYGON in spec.holds:
-        return _traced(shape, spec)
+            simpler = _simpler(outline, spec)
+            return simpler, ("IoU", _likeness(_area(simpler), _area(shape)))
     if type(shape) is Points and Feature.KEYPOINTS in spec.holds:
         flat = shape.points
-        points = tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))
-        return Keypoints(points), None
-    if Feature.BOX not in spec.holds:
-        return None
-    envelope = _envelope(shape, ring)
+        return Keypoints(tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))), None
+    envelope = _envelope(shape) if Feature.BOX in spec.holds else None
     if envelope is None:
         return None
-    whole = envelope.width * envelope.height
-    if area is None:
-        area = _area(shape)
-    return envelope, ("IoU", min(1.0, area / whole)) if whole and area is not None else None
+    area = _area(shape)
+    return envelope, None if area is None else ("IoU", _likeness(area, envelope.width * envelope.height))
 
 
-def _simpler_polygon(shape: Polygon, spec: Spec) -> tuple[Shape, tuple[str, float] | None] | None:
-    """A polygon without holes, and of one part, as far as the format wants that; measured by areas."""
+def _outline(shape: Shape, spec: Spec) -> tuple[Polygon | None, tuple[str, float] | None]:
+    """A shape as a polygon, exact but for an ellipse; traced only if a polygon is of use."""
+    from nucleus_convert.converters import contours, geometry, masks  # numpy, needed by few records
+
+    if type(shape) is Polygon:
+        return shape, None
+    if type(shape) is Box:
+        ring = geometry.box_ring(shape.x, shape.y, shape.width, shape.height, shape.rotation)
+        return Polygon(((ring,),)), None
+    if type(shape) is Ellipse:
+        curve = geometry.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
+        return Polygon(((curve.ring,),)), ("pixels", curve.error)
+    if type(shape) is Mask and Feature.POLYGON in spec.holds:
+        parts = contours.trace(masks.read_counts(shape.counts, shape.height, shape.width), shape.height)
+        return (Polygon(parts) if parts else None), None
+    return None, None
+
+
+def _drawn(polygon: Polygon, item: Item) -> Mask | None:
+    """The polygon's pixels in the item's picture; None if its size is not known or it cannot be drawn."""
+    from nucleus_convert.converters import raster
+
+    if not item.width or not item.height:
+        return None
+    try:
+        counts = raster.from_parts(polygon.parts, item.height, item.width)
+    except ConvertError:
+        return None
+    return Mask(counts, item.height, item.width)
+
+
+def _simpler(polygon: Polygon, spec: Spec) -> Polygon:
+    """A polygon without holes, and of its largest part, as far as the format wants that."""
     from nucleus_convert.converters import geometry
 
-    parts = shape.parts
-    whole = _area(shape) or 0.0
-    measure: tuple[str, float] | None = None
-    if any(len(part) > 1 for part in parts) and Feature.HOLES not in spec.holds:
+    parts = polygon.parts
+    if Feature.HOLES not in spec.holds:
         parts = tuple((part[0],) for part in parts)
-        filled = _area(Polygon(parts)) or 0.0
-        measure = ("IoU", min(whole, filled) / max(whole, filled) if max(whole, filled) else 1.0)
-    if len(parts) > 1 and Feature.PARTS not in spec.holds:
-        largest = max(parts, key=lambda part: geometry.area(part[0]))
-        kept = _area(Polygon((largest,))) or 0.0
-        parts = (largest,)
-        measure = ("IoU", kept / whole if whole else 1.0)
-    return Polygon(parts), measure
+    if Feature.PARTS not in spec.holds:
+        parts = (max(parts, key=geometry.part_area),)
+    return Polygon(parts)
 
 
-def _traced(shape: Mask, spec: Spec) -> tuple[Shape, tuple[str, float] | None] | None:
-    """A mask as polygons along its pixel edges; exact but for holes and parts that the format has no word for."""
-    from nucleus_convert.converters import contours, masks
-
-    runs = masks.read_counts(shape.counts, shape.height, shape.width)
-    parts = contours.trace(runs, shape.height)
-    if not parts:
-        return None
-    traced = Polygon(parts)
-    return (traced, None) if drawable(traced, spec) else _simpler_polygon(traced, spec)
+def _likeness(area: float | None, other: float | None) -> float:
+    """Intersection over union of two shapes, one within the other, by their areas."""
+    smaller, larger = sorted((area or 0.0, other or 0.0))
+    return smaller / larger if larger else 1.0
 
 
 def _area(shape: Shape) -> float | None:
@@ -396,34 +489,33 @@ def _area(shape: Shape) -> float | None:
         return float(sum(geometry.part_area(part) for part in shape.parts))
     if type(shape) is Mask:
         return float(masks.area(masks.read_counts(shape.counts, shape.height, shape.width)))
+    if type(shape) is Ellipse:
+        return math.pi * abs(shape.rx * shape.ry)
+    if type(shape) is Box:
+        return float(abs(shape.width * shape.height))
     return None
 
 
-def _envelope(shape: Shape, ring: Ring | None) -> Box | None:
+def _envelope(shape: Shape) -> Box | None:
     """The smallest upright box around a shape, or None."""
-    from nucleus_convert.converters import masks
+    from nucleus_convert.converters import geometry, masks
 
     if type(shape) is Mask:
         runs = masks.read_counts(shape.counts, shape.height, shape.width)
         return Box(*masks.box(runs, shape.height)) if masks.area(runs) else None
-    flat: tuple[Any, ...]
-    if ring is not None:
-        flat = ring
-    elif type(shape) is Box:
-        return shape
-    elif type(shape) is Polygon:
+    if type(shape) is Box:
+        return Box(*geometry.box_envelope(shape.x, shape.y, shape.width, shape.height, shape.rotation))
+    if type(shape) is Ellipse:
+        return Box(*geometry.ellipse_envelope(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation))
+    if type(shape) is Keypoints:
+        bounds = geometry.keypoints_box(shape.points)
+        return None if bounds is None else Box(*bounds)
+    flat: tuple[Any, ...] = ()
+    if type(shape) is Polygon:
         flat = tuple(n for part in shape.parts for n in part[0])
-    elif type(shape) is Keypoints:
-        points = shape.points
-        flat = tuple(n for i in range(0, len(points), 3) if points[i + 2] for n in points[i : i + 2])
     elif type(shape) is Line or type(shape) is Points or type(shape) is Cuboid2D:
         flat = shape.points
-    else:
-        return None
-    if not flat:
-        return None
-    xs, ys = flat[0::2], flat[1::2]
-    return Box(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+    return Box(*geometry.envelope(flat)) if flat else None
 
 
 # ---------------------------------------------------------------------- the header
@@ -434,26 +526,30 @@ def _header(header: Header, spec: Spec, report: Report) -> Header:
     changes: dict[str, Any] = {}
     for name, feature in HEADER_FEATURES.items():
         value = getattr(header, name)
-        if _unset(value) or feature in spec.holds or (name == "extras" and set(value) == {spec.name}):
+        if _unset(name, value) or feature in spec.holds or (name == "extras" and set(value) == {spec.name}):
             continue
         what = "data set fields of the source format" if name == "extras" else str(feature)
         if feature in spec.carries:
             report.add(Code.CARRIED, what, format=spec.name)
         else:
             report.add(Code.DROPPED, what, format=spec.name)
-            changes[name] = {} if name == "extras" else ()
+            changes[name] = _own(header.extras, spec) if name == "extras" else ()
     labels = []
     for label in header.labels:
         lost: dict[str, Any] = {}
         for name, feature in LABEL_FEATURES.items():
             value = getattr(label, name)
-            if _unset(value) or feature in spec.holds or (name == "extras" and set(value) == {spec.name}):
+            if (
+                _unset(name, value)
+                or feature in spec.holds
+                or (name == "extras" and set(value) == {spec.name})
+            ):
                 continue
             what = "label fields of the source format" if name == "extras" else str(feature)
             code = Code.CARRIED if feature in spec.carries else Code.DROPPED
             report.add(code, what, format=spec.name, where=Where(path=f"label '{label.name}'"))
             if code is Code.DROPPED:
-                lost[name] = {} if name in ("extras", "attributes") else () if name in ("keypoints", "skeleton") else None
+                lost[name] = _own(label.extras, spec) if name == "extras" else _NOTHING.get(name)
         labels.append(msgspec.structs.replace(label, **lost) if lost else label)
     changes["labels"] = tuple(labels)
     return msgspec.structs.replace(header, **changes)

@@ -24,6 +24,7 @@ _HOLDS = frozenset(
         Feature.KEYPOINTS,
         Feature.MASK,
         Feature.CAPTION,
+        Feature.UNLABELLED,
         Feature.ID,
         Feature.PREDICTED,
         Feature.CONFIDENCE,

@@ -302,7 +302,7 @@ class _Reader:
         name = contents.kept.results if contents.kept is not None else None
         if name is None:
             return None
-        path = contents.path.with_name(name) if Path(name).name == name else None
+        path = contents.path.parent / name if name and Path(name).name == name else None
         if path is None or not path.is_file():
             self.report.add(
                 Code.IGNORED_FILE, f"{name}, named in {contents.name}, is not there", format="coco",

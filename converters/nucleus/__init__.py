@@ -1,19 +1,22 @@
-"""Scale Nucleus payloads to the model and back. Facts: the official SDK (``scale-nucleus``), whose classes load
-every line written here.
+"""Scale Nucleus payloads to the model and back. The SDK (``scale-nucleus``) is the rule: it loads every line.
 
-One object is one payload for each way it is drawn, tied by ids and by the reserved metadata key (:mod:`metadata`).
-Boxes and vertices are pixels from the image's top-left corner, as in the model, so numbers pass through; a polygon
-is one ring, so an object of several parts is several payloads; masks of an item share one 8-bit PNG.
+One object is one payload for each way it is drawn, tied by ids and by the reserved key of :mod:`metadata`.
+Boxes and vertices are pixels from the image's top-left corner, as in the model, so numbers pass through. A
+polygon is one ring, so an object of several parts is several payloads; masks of an item share one 8-bit PNG.
+
+A folder holds ``items.jsonl``, ``annotations.jsonl`` and, where there are any, ``predictions.jsonl``,
+``scenes.jsonl``, ``taxonomies.json`` and ``masks/``. ``dataset.json`` beside them is this program's: the
+header, so that numbers and families of labels, licences and the like come back; the reader does without it.
 """
 
 from __future__ import annotations
 
 from nucleus_convert.converters.nucleus.options import ReadOptions, WriteOptions
 from nucleus_convert.converters.nucleus.read import read, sniff
-from nucleus_convert.converters.nucleus.write import write
+from nucleus_convert.converters.nucleus.write import excerpt, write
 from nucleus_convert.converters.protocol import Feature, Spec
 
-__all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "sniff", "write"]
+__all__ = ["SPEC", "ReadOptions", "WriteOptions", "excerpt", "read", "sniff", "write"]
 
 _HOLDS = frozenset(
     {

@@ -6,12 +6,9 @@ shape by shape (:mod:`draw`).
 
 from __future__ import annotations
 
-import math
 import re
-import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,9 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
-from nucleus_convert.converters.nucleus.draw import SLACK, Canvas
-from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, VERSION, Kinds, Packer
+from nucleus_convert.converters.nucleus.draw import Canvas
+from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
+from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
 from nucleus_convert.converters.nucleus.options import ReferenceId
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
@@ -32,8 +30,6 @@ _NULL = re.compile(rb"null")
 _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
-_OWN_KEYS = frozenset({PLAIN, "reference_id", "size", "camera"})
-"""Keys of an item's ``extras["nucleus"]`` that are ours, not the source's."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +85,9 @@ class Encoder:
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        stretch = _Stretch(self.settings, report)
+        stretch = Stretch(self.settings, report)
         held = list(records)
-        boxes = iter(_boxes_given(held))
+        boxes = iter(boxes_given(held))
         for record in held:
             stretch.record(record, boxes)
         return stretch.finish()
@@ -105,7 +101,7 @@ class ItemPayload(msgspec.Struct, omit_defaults=True, gc=False):
     metadata: Any = None
 
 
-class _Stretch:
+class Stretch:
     """The lines of a stretch of records, as they come to be."""
 
     def __init__(self, settings: Settings, report: Report) -> None:
@@ -133,8 +129,8 @@ class _Stretch:
 
     # ------------------------------------------------------------------ annotations
 
-    def record(self, record: Record, boxes_given: Iterator[bool]) -> None:
-        """Make the lines of a record. ``boxes_given`` is what :func:`_boxes_given` says, from here on."""
+    def record(self, record: Record, given: Iterator[bool]) -> None:
+        """Make the lines of a record. ``given`` is what :func:`boxes_given` says, from here on."""
         settings = self.settings
         item = record.item
         if self._by_path and item.path and FORMAT not in item.extras:
@@ -148,12 +144,12 @@ class _Stretch:
         numbered: bool | None = None
         for ordinal, annotation in enumerate(record.annotations):
             shapes = annotation.shapes
-            label = annotation.label
+            label: Any = annotation.label
             more: Any = None
             reserved: dict[str, Any] | None = None
             # The straight way: a box, a polygon, or both where the polygon gives the box.
             if len(shapes) == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
-                if next(boxes_given) and straight and label and not annotation.derived:
+                if next(given) and straight and label and not annotation.derived:
                     box: Any = shapes[0]
                     parts: Any = shapes[1].parts
                     point = iter(parts[0][0])
@@ -181,7 +177,9 @@ class _Stretch:
                 reserved is None
                 or annotation.embedding is not None
                 or FORMAT in extras
-                or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
+                or (
+                    more is not None and not (numbered := _numbered(record) if numbered is None else numbered)
+                )
             ):
                 if canvas is None:
                     canvas = Canvas(self, record, reference, used)
@@ -207,7 +205,7 @@ class _Stretch:
                 if more is not None:
                     canvas.draw(annotation, ordinal)
                     continue
-                canvas.add_first(annotation, ordinal, kind, geometry, reserved)
+                canvas.add_only(annotation, ordinal, kind, geometry, reserved)
             else:
                 used.add(name)
                 meta = packer.annotation(annotation, reserved)
@@ -308,9 +306,9 @@ class _Stretch:
         if len(reserved) > 1:
             meta[KEY] = reserved
         own = item.extras.get(FORMAT)
-        more = {key: value for key, value in own.items() if key not in _OWN_KEYS} if own else {}
-        if own and "size" in own:  # the source gave it beside the metadata
-            for key in own["size"]:
+        more = {key: value for key, value in own.items() if key not in OWN_KEYS} if own else {}
+        if own and SIZE in own:  # the source gave it beside the metadata
+            for key in own[SIZE]:
                 if key in meta:
                     more[key] = meta.pop(key)
         self.references.append(reference)
@@ -403,90 +401,13 @@ class _Stretch:
         return lines
 
 
-class _Packs(dict[int, Any]):
-    """Functions that pack so many numbers as doubles."""
-
-    def __missing__(self, count: int) -> Any:
-        pack = self[count] = struct.Struct(f"{count}d").pack
-        return pack
-
-
 def _numbered(record: Record) -> bool:
     """Whether all ids are numbers, so that no id made from one can be another's."""
     return all(type(annotation.id) is int for annotation in record.annotations)
 
 
-def _boxes_given(records: list[Record]) -> list[bool]:
-    """For each annotation of a box and a polygon: whether the polygon, without holes, gives the box to the pixel.
-
-    All of a stretch at once: looking for the ends of each ring by itself takes four times as long.
-    """
-    packs = _Packs()
-    pack_box = packs[4]
-    rings: list[bytes] = []
-    sizes: list[int] = []
-    boxes: list[bytes] = []
-    places: list[int] = []
-    count = 0
-    for record in records:
-        for annotation in record.annotations:
-            shapes = annotation.shapes
-            if len(shapes) == 2 and type(shapes[0]) is Box and type(shapes[1]) is Polygon:
-                box: Any = shapes[0]
-                parts: Any = shapes[1].parts
-                if len(parts) == 1 and len(parts[0]) == 1:
-                    ring = parts[0][0]
-                elif all(len(part) == 1 and len(part[0]) >= 6 and not len(part[0]) & 1 for part in parts):
-                    ring = tuple(chain.from_iterable(part[0] for part in parts))
-                else:
-                    ring = ()
-                size = len(ring)
-                if size >= 6 and not size & 1 and not box.rotation:
-                    try:
-                        rings.append(packs[size](*ring))
-                        boxes.append(pack_box(box.x, box.y, box.width, box.height))
-                    except OverflowError:
-                        del rings[len(boxes) :]
-                    else:
-                        sizes.append(size)
-                        places.append(count)
-                count += 1
-    given = [False] * count
-    if places:
-        import numpy as np
-
-        points = np.frombuffer(b"".join(rings)).reshape(-1, 2)
-        starts = np.zeros(len(sizes), np.int64)
-        np.cumsum(np.array(sizes[:-1], np.int64) // 2, out=starts[1:])
-        rectangles = np.frombuffer(b"".join(boxes)).reshape(-1, 4)
-        low = np.abs(np.minimum.reduceat(points, starts, axis=0) - rectangles[:, :2])
-        high = np.abs(np.maximum.reduceat(points, starts, axis=0) - (rectangles[:, :2] + rectangles[:, 2:]))
-        near = ((low <= SLACK) & (high <= SLACK)).all(axis=1)
-        for place in np.array(places)[near].tolist():
-            given[place] = True
-    return given
-
-
 def _named(payload: Any, name: str) -> Any:
     return payload.get(name) if isinstance(payload, dict) else getattr(payload, name, None)
-
-
-def not_finite(value: Any) -> str | None:
-    """The path of the first number in ``value`` that is NaN or infinite."""
-    pairs: Iterable[tuple[str, Any]]
-    if type(value) is float:
-        return None if math.isfinite(value) else ""
-    if type(value) is dict:
-        pairs = [(f".{key}", entry) for key, entry in value.items()]
-    elif type(value) in (list, tuple):
-        pairs = [(f"[{i}]", entry) for i, entry in enumerate(value)]
-    else:
-        return None
-    for step, entry in pairs:
-        rest = not_finite(entry)
-        if rest is not None:
-            return step + rest
-    return None
 
 
 def _camera(item: Item, meta: dict[str, Any], reserved: dict[str, Any]) -> None:

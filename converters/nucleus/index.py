@@ -110,15 +110,14 @@ class Index:
 
     def _plain(self, probe: Any) -> str | None:
         """The reference id of a row that is a payload beyond doubt."""
-        if (
-            isinstance(probe, msgspec.Struct)
-            and type(probe.reference_id) is str  # type: ignore[attr-defined]
-            and probe.type in forms.GROUPS  # type: ignore[attr-defined]
-            and probe.item is None  # type: ignore[attr-defined]
-            and probe.frames is None  # type: ignore[attr-defined]
-        ):
-            return probe.reference_id  # type: ignore[attr-defined, no-any-return]
-        return None
+        if isinstance(probe, msgspec.MsgspecError):
+            return None
+        reference = probe.reference_id
+        if type(reference) is not str or not reference or type(probe.type) is not str:
+            return None
+        if probe.type not in forms.GROUPS or probe.item is not None or probe.frames is not None:
+            return None
+        return reference
 
     def _careful(
         self, path: Path, stretch: forms.Stretch, i: int, offset: int
@@ -293,23 +292,25 @@ class Index:
         with_item = list(self._with_item)
         rest = [
             group
-            for group, reference in enumerate(self.references)
-            if group not in self._with_item and not self._only_scene(group, reference)
+            for group in range(len(self.references))
+            if group not in self._with_item and not self.only_scene(group)
         ]
         return with_item + rest, len(with_item)
 
-    def _only_scene(self, group: int, reference: str) -> bool:
+    def only_scene(self, group: int) -> bool:
         """Whether a group's rows are said of a scene."""
-        return reference in self.scene_rows and all(
-            type(row) is dict and row.get("type") == "category" for _, row in self.payloads(group)
+        return (
+            self.references[group] in self.scene_rows
+            and group not in self._with_item
+            and all(row.get("type") == "category" for *_, row in self.payloads(group))
         )
 
-    def payloads(self, group: int) -> Iterator[tuple[Table, dict[str, Any]]]:
-        """The payload rows of a group, decoded; for the few groups that are scenes."""
+    def payloads(self, group: int) -> Iterator[tuple[Table, int, int, dict[str, Any]]]:
+        """(table, position, offset, row) of the payloads of a group; for the few groups that are scenes."""
         for table in self.tables:
             if table.role == "payload":
-                for _, offset, length in table.index.rows(group):
-                    yield table, forms.normal(wire.DECODE(table.file.read(offset, length)))
+                for position, offset, length in table.index.rows(group):
+                    yield table, position, offset, forms.normal(wire.DECODE(table.file.read(offset, length)))
 
     def group_of(self, reference: str) -> int | None:
         """The number of an item, if there is one of that name."""

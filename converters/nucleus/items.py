@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.errors import SchemaError, Where
-from nucleus_convert.converters.model import Annotation, Camera, Caption, Id, Item, Scene, SceneRef, Tag
+from nucleus_convert.converters.errors import SchemaError
+from nucleus_convert.converters.model import Annotation, Camera, Caption, Item, Scene, SceneRef, Tag
 from nucleus_convert.converters.nucleus import names
-from nucleus_convert.converters.nucleus.decode import Place
-from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, PLAIN, Unpacked, open_up, split_plain
+from nucleus_convert.converters.nucleus.check import Place, checked
+from nucleus_convert.converters.nucleus.metadata import FORMAT, PLAIN, REFERENCE, SIZE
+from nucleus_convert.converters.nucleus.reserved import Lens, Opened, Reserved, open_up, split_plain
 from nucleus_convert.formats.nucleus import forms, wire
 
 _LOCATIONS = ("image_url", "original_image_url", "url", "pointcloud_url", "processed_url")
-_KNOWN = frozenset({"reference_id", "metadata", "width", "height", "type", "camera_params", "phash"})
-_EMPTY: Mapping[str, Any] = {}
-_PACKED = msgspec.json.Decoder(list[Annotation])
+_KNOWN = frozenset({"reference_id", "metadata", "width", "height", "type", "camera_params"})
+_UNSET = msgspec.UNSET
 
 
 class Found(msgspec.Struct):
@@ -25,7 +24,7 @@ class Found(msgspec.Struct):
 
     item: Item
     packed: tuple[Annotation, ...] = ()
-    order: list[int] | None = None
+    order: tuple[Any, ...] | None = None
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -46,7 +45,7 @@ def item_of(row: dict[str, Any], reference: str, place: Place, spot: Spot | None
     metadata = row.pop("metadata", None)
     if metadata is not None and type(metadata) is not dict:
         raise SchemaError("expected an object", place(".metadata"))
-    plain, reserved = open_up(metadata, lambda: place(f".metadata.{KEY}"))
+    plain, reserved = open_up(metadata, lambda inside: place(f".metadata{inside}"))
     path, location = None, None
     for key in _LOCATIONS:
         value = row.get(key)
@@ -63,9 +62,6 @@ def item_of(row: dict[str, Any], reference: str, place: Place, spot: Spot | None
         for key, value in row.items()
         if key not in _KNOWN and key != location and value is not None and not (spot and value == path)
     }
-    for key in ("phash",):
-        if row.get(key) is not None:
-            own[key] = row[key]
     fields: dict[str, Any] = {"kind": kind}
     _size(row, plain, own, fields, place)
     camera = _camera(row.get("camera_params"), plain, reserved, place)
@@ -74,34 +70,30 @@ def item_of(row: dict[str, Any], reference: str, place: Place, spot: Spot | None
     if type(plain.get("subset")) is str:
         fields["subset"] = plain.pop("subset")
     _scene(plain, reserved, spot, fields)
-    fields["path"] = reserved["path"] if "path" in reserved else path
-    fields["id"] = _id(reserved.get("id", reference))
-    packed = _packed(reserved, place)
-    for i, text in enumerate(_captions(packed), 1):
+    fields["path"] = path if reserved.path is _UNSET else reserved.path
+    fields["id"] = reference if reserved.id is _UNSET or reserved.id is None else reserved.id
+    for i, text in enumerate(_captions(reserved.annotations), 1):
         key = "caption" if i == 1 else f"caption_{i}"
         if plain.get(key) == text:
             del plain[key]
-    attributes, extras, remember = split_plain(Unpacked(plain, reserved), item=True)
+    attributes, extras, remember = split_plain(Opened(plain, reserved), item=True)
     if remember:
         own[PLAIN] = remember
-    item = Item(**fields)
-    usual = names.plain_reference_id(item, "path")
-    if reference not in (usual, str(item.id) if not item.path else usual) and not (
-        item.subset and reference == names.with_subset(usual, item.subset)
-    ):
-        own["reference_id"] = reference
-    if own or FORMAT in extras:
-        extras[FORMAT] = {**extras.get(FORMAT, _EMPTY), **own}
+    if not _usual(Item(**fields), reference):
+        own[REFERENCE] = reference
+    if own:
+        extras[FORMAT] = {**extras.get(FORMAT, {}), **own}
     if attributes:
         fields["attributes"] = attributes
     if extras:
         fields["extras"] = extras
-    order = reserved.get("order")
-    return Found(Item(**fields), packed, order if type(order) is list else None)
+    return Found(Item(**fields), reserved.annotations, reserved.order)
 
 
-def _id(value: Any) -> Id:
-    return value if type(value) in (int, str) else str(value)
+def _usual(item: Item, reference: str) -> bool:
+    """Whether the writer would give an item this reference id again."""
+    usual = names.plain_reference_id(item, "path")
+    return reference == usual or bool(item.subset and reference == names.with_subset(usual, item.subset))
 
 
 def _size(
@@ -124,10 +116,10 @@ def _size(
         elif type(plain.get(key)) is int and plain[key] >= 0:
             fields[key] = plain.pop(key)
     if beside:
-        own["size"] = beside
+        own[SIZE] = beside
 
 
-def _camera(beside: Any, plain: dict[str, Any], reserved: Mapping[str, Any], place: Place) -> Camera | None:
+def _camera(beside: Any, plain: dict[str, Any], reserved: Reserved, place: Place) -> Camera | None:
     value, where = plain.get("camera_params"), ".metadata.camera_params"
     if value is None:
         value, where = beside, ".camera_params"
@@ -142,11 +134,11 @@ def _camera(beside: Any, plain: dict[str, Any], reserved: Mapping[str, Any], pla
             place(where + path.strip("`").removeprefix("$")),
         ) from error
     plain.pop("camera_params", None)
-    rest = reserved.get("camera", _EMPTY)
+    rest = reserved.camera or Lens()
     distortion = {
         name: getattr(params, name) for name in wire.DISTORTION if getattr(params, name) is not None
     }
-    distortion.update(rest.get("distortion", _EMPTY))
+    distortion.update(rest.distortion)
     position, heading = params.position, params.heading
     return Camera(
         position=(position.x, position.y, position.z),
@@ -155,42 +147,24 @@ def _camera(beside: Any, plain: dict[str, Any], reserved: Mapping[str, Any], pla
         fy=params.fy,
         cx=params.cx,
         cy=params.cy,
-        model=rest.get("model", params.camera_model),
+        model=rest.model or params.camera_model,
         distortion=distortion,
     )
 
 
-def _scene(
-    plain: dict[str, Any], reserved: Mapping[str, Any], spot: Spot | None, fields: dict[str, Any]
-) -> None:
-    name, frame, sensor = None, 0, None
-    if type(reserved.get("scene")) is dict:
-        said = reserved["scene"]
-        name, frame, sensor = said.get("id"), said.get("frame", 0), said.get("sensor")
+def _scene(plain: dict[str, Any], reserved: Reserved, spot: Spot | None, fields: dict[str, Any]) -> None:
+    if reserved.scene is not None:
+        name, frame, sensor = reserved.scene.id, reserved.scene.frame, reserved.scene.sensor
     elif spot is not None and not spot.made:
         name = spot.scene
-        frame = reserved.get("frame", spot.frame)
-        sensor = reserved["sensor"] if "sensor" in reserved else spot.sensor
-    if name is None:
+        frame = spot.frame if reserved.frame is None else reserved.frame
+        sensor = spot.sensor if reserved.sensor is _UNSET else reserved.sensor
+    else:
         return
     time = None
     if type(plain.get("timestamp")) in (int, float):
         time = plain.pop("timestamp")
-    fields["scene"] = SceneRef(id=str(name), frame=frame, sensor=sensor, timestamp=time)
-
-
-def _packed(reserved: Mapping[str, Any], place: Place) -> tuple[Annotation, ...]:
-    held = reserved.get("annotations")
-    if held is None:
-        return ()
-    try:
-        return tuple(_PACKED.decode(msgspec.json.encode(held)))
-    except msgspec.MsgspecError as error:
-        raise SchemaError(
-            f"'annotations' in metadata key '{KEY}' is not as this program writes it: {error}",
-            place(f".metadata.{KEY}.annotations"),
-            hint=f"leave '{KEY}' out, or as it was",
-        ) from error
+    fields["scene"] = SceneRef(id=name, frame=frame, sensor=sensor, timestamp=time)
 
 
 def _captions(packed: tuple[Annotation, ...]) -> list[str]:
@@ -200,16 +174,19 @@ def _captions(packed: tuple[Annotation, ...]) -> list[str]:
 # --- scenes --------------------------------------------------------------------------------------------
 
 
-def scene_of(row: dict[str, Any], where: Where) -> Scene | None:
-    """The scene of a row; None for one that was only made for a point cloud."""
-    metadata = row.get("metadata")
-    plain, reserved = open_up(dict(metadata) if type(metadata) is dict else None, where)
-    if reserved.get("made"):
+def scene_of(row: dict[str, Any], place: Place) -> Scene | None:
+    """The scene of a row; None for one that was only made for a point cloud.
+
+    Raises:
+        SchemaError: something is not as the SDK has it.
+    """
+    plain, reserved = _opened(row, place)
+    if reserved.made:
         return None
     frames = row.get("frames")
     first = frames[0] if type(frames) is list and frames else None
     lidar = type(first) is dict and not ("reference_id" in forms.normal(first) and "url" in first)
-    attributes, extras, remember = split_plain(Unpacked(plain, reserved), item=True)
+    attributes, extras, remember = split_plain(Opened(plain, reserved), item=True)
     known = {"reference_id", "metadata", "frames", "frame_rate", "video_url"}
     own = {key: value for key, value in row.items() if key not in known and value is not None}
     if own.get("upload_to_scale") is True:
@@ -217,15 +194,13 @@ def scene_of(row: dict[str, Any], where: Where) -> Scene | None:
     if remember:
         own[PLAIN] = remember
     if own:
-        extras[FORMAT] = {**extras.get(FORMAT, _EMPTY), **own}
-    rate = row.get("frame_rate")
-    if "frame_rate" in reserved:
-        rate = reserved["frame_rate"]
+        extras[FORMAT] = {**extras.get(FORMAT, {}), **own}
+    rate = row.get("frame_rate") if reserved.frame_rate is _UNSET else reserved.frame_rate
     if rate is not None and type(rate) not in (int, float):
-        raise SchemaError("expected a frame rate", where)
-    video = reserved.get("video_url", row.get("video_url"))
+        raise SchemaError("expected a number of frames a second", place(".frame_rate"))
+    video = reserved.video_url or row.get("video_url")
     if video is not None and type(video) is not str:
-        raise SchemaError("expected the location of a video", where)
+        raise SchemaError("expected the location of a video", place(".video_url"))
     return Scene(
         id=str(row["reference_id"]),
         kind="lidar" if lidar else "video",
@@ -236,23 +211,32 @@ def scene_of(row: dict[str, Any], where: Where) -> Scene | None:
     )
 
 
-def category_of(row: dict[str, Any], where: Where, *, predicted: bool) -> Annotation | None:
-    """A category said of a scene."""
-    label = row.get("label")
-    if type(label) is not str:
-        return None
-    metadata = row.get("metadata")
-    plain, reserved = open_up(dict(metadata) if type(metadata) is dict else None, where)
-    attributes, extras, remember = split_plain(Unpacked(plain, reserved), item=False)
+def category_of(row: dict[str, Any], place: Place, *, predicted: bool) -> Annotation:
+    """A category said of a scene.
+
+    Raises:
+        SchemaError: something is not as the SDK has it.
+    """
+    checked_row, own = checked(row, place)
+    plain, reserved = _opened(row, place)
+    attributes, extras, remember = split_plain(Opened(plain, reserved), item=False)
     if remember:
-        extras[FORMAT] = {PLAIN: remember}
-    confidence = row.get("confidence")
+        own[PLAIN] = remember
+    if own:
+        extras[FORMAT] = own
     return Annotation(
-        label=label,
-        shapes=(Tag(row.get("taxonomy_name")),),
-        id=reserved.get("id"),
-        predicted=predicted or confidence is not None,
-        confidence=confidence,
+        label=checked_row.label,
+        shapes=(Tag(checked_row.taxonomy_name),),
+        id=None if reserved.id is _UNSET else reserved.id,
+        predicted=predicted or checked_row.confidence is not None,
+        confidence=checked_row.confidence,
         attributes=attributes,
         extras=extras,
     )
+
+
+def _opened(row: dict[str, Any], place: Place) -> Opened:
+    metadata = row.get("metadata")
+    if metadata is not None and type(metadata) is not dict:
+        raise SchemaError("expected an object", place(".metadata"))
+    return open_up(dict(metadata or {}), lambda inside: place(f".metadata{inside}"))

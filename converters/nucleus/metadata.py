@@ -1,42 +1,49 @@
 """What Nucleus has no word for travels in ``metadata``, and comes back.
 
-What a person would query stands under plain keys, as numbers or strings: attributes under their own names, flags
-of the model (``iscrowd``, ``occluded``, ...), some fields of the source format (``area``), the label's number and
-family. Everything else stands under one reserved key, ``_nucleus_convert``, an object with a version:
+What a person would query stands under plain keys, as numbers or strings: attributes under their own names,
+flags of the model (``iscrowd``, ``occluded``, ...), some fields of the source format (``area``), the label's
+number and family. Everything else stands under one reserved key, ``_nucleus_convert``, an object with these:
 
-======================= =============================================================================================
+======================= =============================================================================
 ``v``                   the version of this layout
 ``from``                the format whose plain fields (see QUERYABLE) stand beside it
 ``id``                  the source's id where the payload's own is not exactly that text; null: there was none
 ``object``              on an object's further payloads: the ``annotation_id`` of its first one
 ``part``                [k, n]: this polygon is part k of n
-``box``, ``shapes``     shapes that are not drawn: a plain box as [x, y, width, height], others as the model has them
+``box``, ``shapes``     shapes that are not drawn: a plain box as [x, y, width, height], others whole
 ``derived``             kinds of shapes that only stand in for an original that is under ``shapes``
-``order``               the order of shapes (of an object) or of annotations (of an item) where it is not the usual one
+``order``               the order of shapes (of an object) or of annotations (of an item) where not the usual
 ``visibility``, ...     of keypoints: what ``visible``, ``names`` and ``skeleton`` cannot say
 ``attributes``          those that no plain key can hold: lists, objects, null, names that mean something else
 ``bools``, ``numbers``  plain keys that were booleans (written 0 or 1), or numbers (written as text)
 ``extras``              fields of the source's format, by format
 ``fields``              fields of the model that have no place else
 ``annotations``         of an item: objects that cannot be drawn at all
-======================= =============================================================================================
+======================= =============================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Label
 
 VERSION = 1
 KEY = "_nucleus_convert"
 FORMAT = "nucleus"
-PLAIN = "_plain"
-"""In ``extras["nucleus"]``: names of attributes that stood plainly in the source's metadata."""
+PLAIN, SIZE, REFERENCE = "_plain", "_size", "_reference_id"
+MULTI, MASK, SEGMENT = "_multi", "_mask", "_segment"
+"""Keys of ``extras["nucleus"]`` that are this program's; the others stood in the source's payload.
+
+``_plain`` names attributes that stood plainly in metadata though the writer would not put them there,
+``_size`` those of width and height that stood beside it, ``_reference_id`` is what the item was called,
+``_multi`` is [place, count] of a label among those of one payload, ``_mask`` and ``_segment`` are what the
+payload and the segment of a mask said besides.
+"""
+OWN_KEYS = frozenset({PLAIN, SIZE, REFERENCE, MULTI, MASK, SEGMENT})
 
 FLAGS: Mapping[str, str] = {
     "crowd": "iscrowd",
@@ -54,6 +61,7 @@ ITEM_QUERYABLE: Mapping[str, tuple[str, ...]] = {
 }
 """Format -> fields of its items that stand as plain keys."""
 
+_EMPTY: Mapping[str, Any] = {}
 _COORDINATES = {"lat": 90, "latitude": 90, "lon": 180, "longitude": 180}
 _RESERVED = frozenset({KEY, "camera_params", "context_attachments"})
 _ANNOTATION_NAMES = _RESERVED | frozenset(FLAGS.values()) | {"category_id", "supercategory", "confidence"}
@@ -61,7 +69,7 @@ _ITEM_NAMES = _RESERVED | {"width", "height", "subset", "timestamp"}
 
 
 def may_be_plain(name: str, value: Any, *, item: bool) -> bool:
-    """Whether an attribute of this name and value may stand as a plain key without being taken for another."""
+    """Whether an attribute may stand as a plain key without being taken for something else."""
     if type(value) not in (str, int, float, bool):
         return False
     if name in _COORDINATES:
@@ -141,7 +149,17 @@ class Packer:
         ):
             self._rare(annotation, meta, reserved)
         extras = annotation.extras
-        if extras:
+        if len(extras) == 1 and type(area := extras.get("coco", _EMPTY).get("area")) is float:
+            # What _extras does, for nearly all annotations of COCO data.
+            coco: Any = extras["coco"]
+            meta["area"] = area
+            self._note_number("area")
+            reserved["from"] = "coco"
+            if len(coco) > 1:
+                kept = dict(coco)
+                del kept["area"]
+                reserved["extras"] = {"coco": kept}
+        elif extras:
             self._extras(extras, QUERYABLE, self.kinds, meta, reserved)
         if annotation.attributes:
             plain = extras[FORMAT].get(PLAIN, ()) if FORMAT in extras else ()
@@ -279,77 +297,3 @@ def as_strings(metadata: dict[str, Any], keys: set[str]) -> int:
         reserved["numbers"] = found
         metadata[KEY] = reserved
     return len(found)
-
-
-# --- unpacking -----------------------------------------------------------------------------------------
-
-
-class Unpacked(NamedTuple):
-    """Metadata taken apart: the plain keys left to interpret, and what the reserved key says."""
-
-    plain: dict[str, Any]
-    reserved: Mapping[str, Any]
-
-
-_EMPTY: Mapping[str, Any] = {}
-
-
-def open_up(metadata: dict[str, Any] | None, where: Where | Callable[[], Where]) -> Unpacked:
-    """Take metadata apart, undoing what was done to plain keys. Uses ``metadata`` itself up.
-
-    Raises:
-        SchemaError: the reserved key is damaged, or of a version that is not known yet.
-    """
-    if not metadata:
-        return Unpacked({}, _EMPTY)
-    reserved = metadata.pop(KEY, None)
-    if reserved is None:
-        return Unpacked(metadata, _EMPTY)
-    if type(reserved) is not dict or type(reserved.get("v")) is not int:
-        raise SchemaError(
-            f"metadata key '{KEY}' is not as this program writes it",
-            where() if callable(where) else where,
-            hint=f"leave '{KEY}' out, or as it was",
-        )
-    if reserved["v"] != VERSION:
-        raise newer(reserved["v"], where() if callable(where) else where)
-    for key in reserved.get("numbers", ()):
-        value = metadata.get(key)
-        if type(value) is str:
-            try:
-                metadata[key] = msgspec.json.decode(value, type=int | float)
-            except msgspec.MsgspecError:
-                pass  # edited since: it stays text
-    return Unpacked(metadata, reserved)
-
-
-def newer(version: int, where: Where) -> SchemaError:
-    """The error for data of a version that is not known."""
-    return SchemaError(
-        f"written by a newer nucleus-convert (layout {version}; this program knows {VERSION})",
-        where,
-        hint="install a newer nucleus-convert",
-    )
-
-
-def split_plain(
-    opened: Unpacked, *, item: bool
-) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]], list[str]]:
-    """Attributes, extras, and names that ``extras["nucleus"]`` must remember, from what is left of plain keys."""
-    plain, reserved = opened
-    extras: dict[str, Mapping[str, Any]] = dict(reserved.get("extras", _EMPTY))
-    origin = reserved.get("from")
-    if origin is not None:
-        wanted = (ITEM_QUERYABLE if item else QUERYABLE).get(origin, ())
-        lifted = {key: plain.pop(key) for key in list(plain) if key in wanted}
-        extras[origin] = {**lifted, **extras.get(origin, _EMPTY)}
-    bools = reserved.get("bools", ())
-    remember: list[str] = []
-    for name, value in plain.items():
-        if name in bools and value in (0, 1):
-            plain[name] = bool(value)
-        elif type(value) is bool or not may_be_plain(name, value, item=item):
-            remember.append(name)
-    if "attributes" in reserved:
-        plain.update(reserved["attributes"])
-    return plain, extras, remember

@@ -1,4 +1,4 @@
-"""What items, mask files and images are called: reference ids, file names that are safe everywhere, locations."""
+"""What items, mask files and images are called: reference ids, safe file names, locations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.model import Item
-from nucleus_convert.converters.nucleus.metadata import FORMAT
+from nucleus_convert.converters.nucleus.metadata import FORMAT, REFERENCE
 from nucleus_convert.converters.nucleus.options import ReferenceId
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -41,8 +41,8 @@ def reference_id(item: Item, how: ReferenceId, *, several: bool) -> str:
     With ``several`` subsets in the data set, a path is told apart by its subset.
     """
     own = item.extras.get(FORMAT)
-    if own is not None and how == "path" and isinstance(own.get("reference_id"), str) and own["reference_id"]:
-        return str(own["reference_id"])
+    if own is not None and how == "path" and own.get(REFERENCE):
+        return str(own[REFERENCE])
     reference = plain_reference_id(item, how)
     if several and how != "id" and item.path and item.subset:
         return with_subset(reference, item.subset)
@@ -57,8 +57,8 @@ def with_subset(reference: str, subset: str) -> str:
 def mask_name(reference: str, *, predicted: bool) -> str:
     """The name of an item's mask picture: different for each item, and a plain file name on every system.
 
-    Where the reference id is not one itself, what is wrong is replaced and a hash of the id added. Capitals are
-    wrong in this sense, since some systems do not tell them apart.
+    Where the reference id is not one itself, what is wrong is replaced and a hash of the id added. Capitals
+    are wrong in this sense, since some systems do not tell them apart.
     """
     clean = (
         len(reference) <= _LONGEST

@@ -31,10 +31,10 @@ class WriteOptions(BaseModel, extra="forbid"):
 
     shapes: str = Field(
         "auto",
-        description="Shapes to write as payloads: auto (the most exact region, keypoints, lines, cuboids, tags; the "
-        "box only where a region does not give it), all, or a comma-separated list of box, region, polygon, mask, "
-        "line, keypoints, cuboid, tag. An object without such a shape is written as with auto; what is not a "
-        "payload travels in metadata.",
+        description="shapes to write as payloads: auto (the most exact region, keypoints, lines, cuboids,"
+        " tags; the box only where the region does not give it), all, or a comma-separated list of box,"
+        " region, polygon, mask, line, keypoints, cuboid, tag; an object without any of these is written as"
+        " with auto, and what is no payload travels in metadata",
     )
     reference_id: ReferenceId = Field(
         "path",

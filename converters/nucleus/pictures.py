@@ -15,12 +15,6 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus import wire
 
 
-class Segments(msgspec.Struct):
-    """The masks of a payload's segments, by their position among them."""
-
-    masks: dict[int, Mask]
-
-
 class Pictures(msgspec.Struct, frozen=True):
     """Where mask pictures may be. Picklable.
 
@@ -31,7 +25,7 @@ class Pictures(msgspec.Struct, frozen=True):
     given: Path | None = None
 
     def find(self, url: str) -> Path | None:
-        """The file a ``mask_url`` stands for, if it is here: under the given folder or beside the payloads."""
+        """The file a ``mask_url`` stands for, if it is here: in the given folder or beside the payloads."""
         steps = [step for step in url.replace("\\", "/").split("/") if step not in ("", ".")]
         if not steps or ".." in steps or "\0" in url:
             return None
@@ -59,8 +53,8 @@ class Pictures(msgspec.Struct, frozen=True):
         place: Callable[[str], Where],
         size: tuple[int | None, int | None],
         report: Report,
-    ) -> Segments:
-        """Masks of the segments; none where the picture is remote and not here.
+    ) -> dict[int, Mask]:
+        """Masks by the position of their segment; none where the picture is remote and not here.
 
         Raises:
             ReadError: a local picture is missing, or no PNG.
@@ -69,7 +63,7 @@ class Pictures(msgspec.Struct, frozen=True):
         path = self.find(row.mask_url)
         if path is None:
             if is_remote(row.mask_url):
-                return Segments({})
+                return {}
             raise ReadError(
                 f"mask file '{row.mask_url:.200}' is not here",
                 place(".mask_url"),
@@ -113,7 +107,7 @@ class Pictures(msgspec.Struct, frozen=True):
                 where=msgspec.structs.replace(place(".annotations"), annotation=f"value {strange[0]}"),
                 count=len(strange),
             )
-        return Segments(found)
+        return found
 
 
 def is_remote(url: str) -> bool:

@@ -11,14 +11,17 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError, Where
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import Annotation, Cuboid, Header, Item, Record, Scene, Taxonomy
+from nucleus_convert.converters.model import Cuboid, Header, Item, Record, Scene, Taxonomy
 from nucleus_convert.converters.nucleus import items as item_rows
-from nucleus_convert.converters.nucleus.decode import Decoder, Piece, Place, checked
+from nucleus_convert.converters.nucleus.check import Place, checked
+from nucleus_convert.converters.nucleus.decode import Piece, pieces_of
+from nucleus_convert.converters.nucleus.fuse import fuse
 from nucleus_convert.converters.nucleus.index import Index, Table, files_of, scene_items
 from nucleus_convert.converters.nucleus.items import Found, Spot, item_of
-from nucleus_convert.converters.nucleus.metadata import FORMAT, VERSION, newer
+from nucleus_convert.converters.nucleus.metadata import FORMAT, VERSION
 from nucleus_convert.converters.nucleus.options import ReadOptions
 from nucleus_convert.converters.nucleus.pictures import Pictures
+from nucleus_convert.converters.nucleus.reserved import newer
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus import forms, wire
 
@@ -138,10 +141,10 @@ def _sidecar(path: Path) -> tuple[Header, list[int] | None] | None:
 def _header(index: Index, folder: Path | None, *, predictions: bool) -> Header:
     scenes = []
     for name, (table, position, offset, length) in index.scene_rows.items():
-        where = table.where(position, offset)
-        scene = item_rows.scene_of(forms.normal(wire.DECODE(table.file.read(offset, length))), where)
+        row = forms.normal(wire.DECODE(table.file.read(offset, length)))
+        scene = item_rows.scene_of(row, _place(table, position, offset))
         if scene is not None:
-            scenes.append(_with_categories(scene, index, name, where, predictions=predictions))
+            scenes.append(_with_categories(scene, index, name, predictions=predictions))
     return Header(
         labels=index.header_labels(),
         taxonomies=_taxonomies(folder / wire.TAXONOMIES) if folder is not None else (),
@@ -149,16 +152,15 @@ def _header(index: Index, folder: Path | None, *, predictions: bool) -> Header:
     )
 
 
-def _with_categories(scene: Scene, index: Index, name: str, where: Where, *, predictions: bool) -> Scene:
+def _with_categories(scene: Scene, index: Index, name: str, *, predictions: bool) -> Scene:
     group = index.group_of(name)
-    if group is None:
+    if group is None or not index.only_scene(group):
         return scene
-    found: list[Annotation] = []
-    for table, row in index.payloads(group):
-        category = item_rows.category_of(row, where, predicted=predictions or table.predicted)
-        if category is not None:
-            found.append(category)
-    return msgspec.structs.replace(scene, categories=tuple(found)) if found else scene
+    found = tuple(
+        item_rows.category_of(row, _place(table, position, offset), predicted=predictions or table.predicted)
+        for table, position, offset, row in index.payloads(group)
+    )
+    return msgspec.structs.replace(scene, categories=found)
 
 
 def _taxonomies(path: Path) -> tuple[Taxonomy, ...]:
@@ -198,7 +200,6 @@ class _Reader:
     def __init__(self, records: _Records, report: Report) -> None:
         self.records = records
         self.report = report
-        self.decoder = Decoder(records.labels, records.pictures, predictions=records.predictions)
         self._scene: tuple[Table | None, int] = (None, -1)
         self._members: dict[str, tuple[Spot, dict[str, Any], str]] = {}
 
@@ -242,14 +243,9 @@ class _Reader:
         return self._assembled(item, found, pieces)
 
     def _assembled(self, item: Item, found: Found | None, pieces: list[tuple[Piece, Place]]) -> Record:
-        def where() -> Where:
-            return pieces[0][1]("") if pieces else Where(item=str(item.id))
-
-        try:
-            annotations = self.decoder.fuse([piece for piece, _ in pieces], where, self.report)
-        except ConvertError as error:
-            self.report.reject(error, None)
-            annotations = []
+        annotations = fuse(
+            [piece for piece, _ in pieces], self.records.labels, lambda: pieces[0][1](""), self.report
+        )
         if found is not None:
             annotations.extend(found.packed)
             order = found.order
@@ -323,8 +319,9 @@ class _Reader:
                     extras: dict[str, Any] = {}
                 except msgspec.ValidationError:
                     row, extras = checked(wire.DECODE(data), place)
-                for piece in self.decoder.pieces(
-                    row, extras, place, size, self.report, predicted=table.predicted
+                predicted = table.predicted or self.records.predictions
+                for piece in pieces_of(
+                    row, extras, place, size, self.records.pictures, self.report, predicted=predicted
                 ):
                     pieces.append((piece, place))
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -348,8 +345,9 @@ class _Reader:
                 place = _place(table, position, offset, path if single else f"{path}[{i}]")
                 try:
                     checked_row, extras = checked(entry, place, kind)
-                    for piece in self.decoder.pieces(
-                        checked_row, extras, place, size, self.report, predicted=predicted or table.predicted
+                    said = predicted or table.predicted or self.records.predictions
+                    for piece in pieces_of(
+                        checked_row, extras, place, size, self.records.pictures, self.report, predicted=said
                     ):
                         pieces.append((piece, place))
                 except ConvertError as error:

@@ -1,7 +1,7 @@
 """Items with a place in a scene, put together to scenes when all have been seen.
 
-Nucleus wants a lidar scene's frames to hold one point cloud each, of one sensor, and a video's frames to be one
-image each, without gaps. What is not so is written as single items, and its place travels along.
+Nucleus wants each frame of a lidar scene to hold one point cloud, of the same sensor, and each frame of a
+video to be one image, without gaps. What is not so is written as single items, and its place travels along.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import Where
 from nucleus_convert.converters.model import Scene
 from nucleus_convert.converters.nucleus.encode import Frame
-from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, VERSION, Kinds, Packer, as_strings
+from nucleus_convert.converters.nucleus.metadata import (
+    FORMAT,
+    KEY,
+    OWN_KEYS,
+    VERSION,
+    Kinds,
+    Packer,
+    as_strings,
+)
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
 
 
 class Assembled(msgspec.Struct):
-    """Lines for ``scenes.jsonl`` and ``items.jsonl``, and the records' positions in the order of those lines."""
+    """Lines for ``scenes.jsonl`` and ``items.jsonl``, and where the records of those lines stood."""
 
     scenes: list[bytes]
     items: list[bytes]
@@ -162,7 +170,7 @@ def _scene(
         line["frames"] = _frames(members, video, numeric_text, done)
     own = scene.extras.get(FORMAT)
     if own:
-        line.update((key, value) for key, value in own.items() if key != "_plain")
+        line.update((key, value) for key, value in own.items() if key not in OWN_KEYS)
     return ENCODER.encode(line) + b"\n"
 
 

@@ -18,13 +18,14 @@ from nucleus_convert.converters.nucleus import metadata as meta_keys
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.encode import Chunk, Encoder, Frame, Settings
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, Kinds, Packer
+from nucleus_convert.converters.nucleus.numbers import not_finite
 from nucleus_convert.converters.nucleus.options import WriteOptions, wanted
 from nucleus_convert.converters.nucleus.scenes import assemble
-from nucleus_convert.converters.parallel import encode_chunks
-from nucleus_convert.converters.protocol import Target
+from nucleus_convert.converters.parallel import CHUNK, encode_chunks
+from nucleus_convert.converters.protocol import Stretch, Target
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus import wire
-from nucleus_convert.formats.nucleus.parts import PartWriter, rewrite
+from nucleus_convert.formats.nucleus.parts import PartWriter, cut, rewrite
 from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
 
 _PROBES = 16
@@ -35,10 +36,23 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     """Write records that fit; see the package for what is written.
 
     Raises:
-        UnrepresentableError: two items would have the same reference id, a number is NaN or infinite, an image
-            path leads out of the image root, or one payload is larger than a part may be.
+        UnrepresentableError: two items would have the same reference id, a number is NaN or infinite, an
+            image path leads out of the image root, or one payload is larger than a part may be.
     """
     return _Writer(labels, target, options, report).run()
+
+
+def excerpt(folder: Path, stretch: Stretch, into: Path) -> None:
+    """Make a small data set in ``into`` of one stretch of the items that were written to ``folder``."""
+    for stem, (start, stop) in stretch.bytes.items():
+        paths = sorted(folder.glob(f"{stem}.jsonl")) or sorted(folder.glob(f"{stem}-*.jsonl"))
+        if paths and stop > start:
+            (into / f"{stem}.jsonl").write_bytes(cut(paths, start, stop))
+    for name in (wire.DATASET, wire.TAXONOMIES):
+        if (folder / name).exists():
+            (into / name).write_bytes((folder / name).read_bytes())
+    if (folder / wire.MASKS).is_dir():
+        (into / wire.MASKS).symlink_to((folder / wire.MASKS).absolute(), target_is_directory=True)
 
 
 class _Writer:
@@ -84,10 +98,17 @@ class _Writer:
                 progress=self.target.progress,
             ):
                 self._check_references(chunk, done)
-                items.write(chunk.items)
-                annotations.write(chunk.annotations)
-                predictions.write(chunk.predictions)
+                places = {}
+                for writer, lines in (
+                    (items, chunk.items),
+                    (annotations, chunk.annotations),
+                    (predictions, chunk.predictions),
+                ):
+                    start = writer.written
+                    writer.write(lines)
+                    places[writer.stem] = (start, writer.written)
                 self._collect(chunk, done)
+                self._mark(len(self.target.stretches), places)
                 done += chunk.count
             known = {scene.id: scene for scene in self.labels.header.scenes}
             conflicts = self.item_kinds.conflicts
@@ -103,6 +124,8 @@ class _Writer:
                 wire.PREDICTIONS: predictions.close(),
                 wire.SCENES: scenes.close(),
             }
+        if self.frames or self.kinds.conflicts or conflicts:
+            self.target.stretches.clear()  # scenes stand elsewhere; lines that are written again move
         self._one_kind_each(paths, conflicts, assembled.strings, assembled.kinds)
         for stem_paths in paths.values():
             self.written.extend(stem_paths)
@@ -145,6 +168,13 @@ class _Writer:
         for name, used in chunk.taxonomies.items():
             self.taxonomies.setdefault(name, {}).update(dict.fromkeys(used))
         self.frames.extend((done + frame.index, frame) for frame in chunk.frames)
+
+    def _mark(self, number: int, places: dict[str, tuple[int, int]]) -> None:
+        """Note where a chunk stands: each is of so many items of the source, read or not."""
+        size = self.labels.size
+        if size is not None:
+            start = number * CHUNK
+            self.target.stretches.append(Stretch(start, min(start + CHUNK, size), places))
 
     # ------------------------------------------------------------------ when all are seen
 
@@ -216,8 +246,6 @@ class _Writer:
         self._save(wire.DATASET, sidecar)
 
     def _save(self, name: str, value: Any) -> None:
-        from nucleus_convert.converters.nucleus.encode import not_finite
-
         if not_finite(msgspec.to_builtins(value)) is not None:
             raise UnrepresentableError(
                 "a number in the data set's header is NaN or infinite, which JSON has no word for",
@@ -260,10 +288,8 @@ def _several_subsets(labels: LabelSet, report: Report) -> bool:
         return len({record.item.subset for record in source.held}) > 1
     size = labels.size
     quiet = report.child(logged=False)
-    if not size:
-        places = [0]
-    else:
-        places = sorted({(size - 1) * i // (_PROBES - 1) for i in range(_PROBES)})
+    last = max(size - 1, 0) if size else 0
+    places = sorted({last * i // (_PROBES - 1) for i in range(_PROBES)})
     found: set[str | None] = set()
     for place in places:
         for record in islice(labels.records(quiet, place, place + 1), 1):

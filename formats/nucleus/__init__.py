@@ -1,4 +1,4 @@
-"""What Scale Nucleus files say: payloads as JSON Lines, with the names of the official SDK (``scale-nucleus``).
+"""What Scale Nucleus files say: payloads as JSON Lines, with the names of the SDK (``scale-nucleus``).
 
 ``wire`` has the payloads, ``parts`` writes JSON Lines in parts, ``forms`` recognises what a file holds.
 """

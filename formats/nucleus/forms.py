@@ -1,7 +1,7 @@
 """Recognises what a file of Nucleus data holds, whatever its form, and brings its rows into one.
 
 The forms: JSON Lines or a JSON array of payloads, items, scenes or exported rows; the body of a request, with
-arrays of them; a single one of them. Exported rows are ``{"item": {...}, "annotations": {"box": [...], ...}}``,
+arrays of them; a single one of them. Exported rows are ``{"item": {...}, "annotations": {"box": [...]}}``,
 older ones have the groups on the row itself. Keys occur in camelCase too.
 """
 

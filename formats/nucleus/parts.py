@@ -20,6 +20,7 @@ class PartWriter:
         self.stem = stem
         self.limit = limit
         self.paths: list[Path] = []
+        self.written = 0
         self._file: BinaryIO | None = None
         self._room = 0
 
@@ -31,6 +32,7 @@ class PartWriter:
 
     def write(self, lines: bytes) -> None:
         """Write lines, each ending in a newline."""
+        self.written += len(lines)
         if len(lines) <= self._room:
             if lines:
                 assert self._file is not None
@@ -83,6 +85,19 @@ class PartWriter:
             self._file.close()
             self._file = None
         return self.paths
+
+
+def cut(paths: list[Path], start: int, stop: int) -> bytes:
+    """Bytes ``start`` to ``stop`` of the parts taken together."""
+    found: list[bytes] = []
+    for path in paths:
+        size = path.stat().st_size
+        if start < size and stop > 0:
+            with path.open("rb") as file:
+                file.seek(max(0, start))
+                found.append(file.read(min(size, stop) - max(0, start)))
+        start, stop = start - size, stop - size
+    return b"".join(found)
 
 
 def rewrite(paths: list[Path], limit: int, stem: str, change: Callable[[bytes], bytes]) -> list[Path]:

@@ -324,5 +324,5 @@ class TaxonomyRow(msgspec.Struct, kw_only=True):
 
 
 ENCODER = msgspec.json.Encoder()
-DECODE_ROW = msgspec.json.Decoder(AnyRow).decode  # type: ignore[arg-type]
+DECODE_ROW = msgspec.json.Decoder(AnyRow).decode
 DECODE = msgspec.json.Decoder().decode

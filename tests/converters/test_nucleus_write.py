@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from nucleus_convert import (
     Annotation,
     Box,
@@ -39,7 +40,6 @@ from nucleus_convert import (
     Taxonomy,
     from_records,
 )
-
 from nucleus_convert.converters import masks, nucleus, png
 from nucleus_convert.converters.errors import OptionError, UnrepresentableError
 from nucleus_convert.converters.fit import fitted
@@ -52,7 +52,9 @@ uploader = pytest.importorskip("nucleus.annotation_uploader", reason="the SDK is
 # ---------------------------------------------------------------------- helpers
 
 
-def write(labels: LabelSet, folder: Path, report: Report | None = None, workers: int = 1, **options: Any) -> Path:
+def write(
+    labels: LabelSet, folder: Path, report: Report | None = None, workers: int = 1, **options: Any
+) -> Path:
     """Write, and check that the balance closes."""
     folder.mkdir(parents=True, exist_ok=True)
     report = Report() if report is None else report
@@ -108,7 +110,10 @@ def check_with_sdk(folder: Path) -> Counter[str]:
     """Load every line with the SDK's classes, compare what they give back; how many of each class."""
     seen: Counter[str] = Counter()
     loaded: dict[str, list[Any]] = {"annotations": [], "predictions": []}
-    for stem, load in (("annotations", sdk.annotation.Annotation.from_json), ("predictions", sdk.prediction.from_json)):
+    for stem, load in (
+        ("annotations", sdk.annotation.Annotation.from_json),
+        ("predictions", sdk.prediction.from_json),
+    ):
         for line in lines(folder, stem):
             made = load(json.loads(json.dumps(line)))
             if line["type"] == "mask":
@@ -178,7 +183,9 @@ def every_type() -> LabelSet:
         extras={"coco": {"info": {"year": 2017}}},
     )
     drawn = (
-        Annotation(label="car", shapes=(Box(1, 2, 3.5, 4),), id=7, crowd=False, track="t1", embedding=(0.5, 1)),
+        Annotation(
+            label="car", shapes=(Box(1, 2, 3.5, 4),), id=7, crowd=False, track="t1", embedding=(0.5, 1)
+        ),
         Annotation(label="car", shapes=(Polygon(((SQUARE,), (TRIANGLE,))),), id=8, attributes={"red": 1.5}),
         Annotation(label="lane", shapes=(Line((0, 0, 5, 5.25, 9, 1)),), id="lane-1", occluded=True),
         Annotation(label="person", shapes=(Keypoints((1, 2, 2, 3, 4, 1), ("nose", "eye"), ((0, 1),)),), id=9),
@@ -187,7 +194,9 @@ def every_type() -> LabelSet:
         Annotation(label="sky", shapes=(mask_of(["....##...."] * 8),), id=11, z_order=3),
     )
     guessed = (
-        Annotation(label="car", shapes=(Box(1, 2, 3, 4),), confidence=0.5, class_pdf={"car": 0.75, "bus": 0.25}),
+        Annotation(
+            label="car", shapes=(Box(1, 2, 3, 4),), confidence=0.5, class_pdf={"car": 0.75, "bus": 0.25}
+        ),
         Annotation(label="car", shapes=(Polygon(((SQUARE,),)),), predicted=True),
         Annotation(label="lane", shapes=(Line((0, 0, 5, 5)),), confidence=1),
         Annotation(label="person", shapes=(Keypoints((0, 0, 0, 3, 4, 2)),), confidence=0.25, id=4),
@@ -209,7 +218,12 @@ def every_type() -> LabelSet:
         Record(Item(id=1, path="images/a.jpg", width=10, height=8, attributes={"time": "day"}), drawn),
         Record(Item(id=2, path="images/b.png", width=10, height=8), guessed),
         Record(
-            Item(id="p0", kind="pointcloud", path="https://x/0.json", scene=SceneRef(id="drive", frame=0, sensor="top")),
+            Item(
+                id="p0",
+                kind="pointcloud",
+                path="https://x/0.json",
+                scene=SceneRef(id="drive", frame=0, sensor="top"),
+            ),
             (
                 Annotation(label="car", shapes=(cuboid,), id="c", track="t1"),
                 Annotation(label="car", shapes=(cuboid,), id="c", confidence=0.5),
@@ -224,10 +238,17 @@ def every_type() -> LabelSet:
             )
         ),
         Record(
-            Item(id="p1", kind="pointcloud", path="https://x/1.pcd", scene=SceneRef(id="drive", frame=1, sensor="top"))
+            Item(
+                id="p1",
+                kind="pointcloud",
+                path="https://x/1.pcd",
+                scene=SceneRef(id="drive", frame=1, sensor="top"),
+            )
         ),
         Record(Item(id="f0", path="f0.jpeg", scene=SceneRef(id="film", frame=0))),
-        Record(Item(id="f1", path="f1.jpg", width=10, height=8, scene=SceneRef(id="film", frame=1)), drawn[:2]),
+        Record(
+            Item(id="f1", path="f1.jpg", width=10, height=8, scene=SceneRef(id="film", frame=1)), drawn[:2]
+        ),
     ]
     return from_records(header, records)
 
@@ -258,7 +279,9 @@ def test_every_type_loads_with_the_sdk_and_comes_back_equal(tmp_path: Path) -> N
 
 def test_a_polygon_of_parts_is_a_payload_for_each_tied_by_id(tmp_path: Path) -> None:
     box = Box(0, 0, 10, 8)  # far from the polygon's envelope
-    folder = write(one(Annotation(label="car", shapes=(box, Polygon(((SQUARE,), (TRIANGLE,)))), id=8)), tmp_path)
+    folder = write(
+        one(Annotation(label="car", shapes=(box, Polygon(((SQUARE,), (TRIANGLE,)))), id=8)), tmp_path
+    )
     rows = lines(folder, "annotations")
     assert [row["type"] for row in rows] == ["polygon", "polygon", "box"]
     assert [row["annotation_id"] for row in rows] == ["8", "8-part2", "8-box"]
@@ -272,7 +295,11 @@ def test_a_polygon_of_parts_is_a_payload_for_each_tied_by_id(tmp_path: Path) -> 
 def test_a_box_that_the_region_gives_is_carried(tmp_path: Path) -> None:
     near = Annotation(label="car", shapes=(Box(1.5, 0.25, 3, 5), Polygon(((SQUARE,),))), id=8)
     far = Annotation(label="car", shapes=(Box(2.5, 1, 3, 5), Polygon(((SQUARE,),))), id=9)
-    masked = Annotation(label="car", shapes=(Box(1, 1, 3, 2), mask_of(["." * 10, ".###......", ".###......"] + ["." * 10] * 5)), id=1)
+    masked = Annotation(
+        label="car",
+        shapes=(Box(1, 1, 3, 2), mask_of(["." * 10, ".###......", ".###......"] + ["." * 10] * 5)),
+        id=1,
+    )
     folder = write(one(near, far, masked), tmp_path)
     rows = lines(folder, "annotations")
     assert [(row["type"], row["annotation_id"]) for row in rows] == [
@@ -370,7 +397,14 @@ def test_keypoints_that_nucleus_cannot_say_come_back(tmp_path: Path) -> None:
 
 
 def test_several_labels_of_one_taxonomy(tmp_path: Path) -> None:
-    tags = [("sunny", "weather"), ("rainy", "weather"), ("sunny", "weather"), ("a", None), ("b", None), ("x", "y")]
+    tags = [
+        ("sunny", "weather"),
+        ("rainy", "weather"),
+        ("sunny", "weather"),
+        ("a", None),
+        ("b", None),
+        ("x", "y"),
+    ]
     labels = one(*(Annotation(label=label, shapes=(Tag(taxonomy),)) for label, taxonomy in tags))
     report = Report()
     folder = write(labels, tmp_path, report)
@@ -413,11 +447,17 @@ def test_what_cannot_be_drawn_travels_with_its_item(tmp_path: Path) -> None:
 
 
 def test_masks_share_one_picture_and_the_covered_one_is_carried(tmp_path: Path) -> None:
-    rows = [["#####.....", "..........", "....######", ".........."], ["..........", "##########", "##########", ".........."]]
+    rows = [
+        ["#####.....", "..........", "....######", ".........."],
+        ["..........", "##########", "##########", ".........."],
+    ]
     under, over = (mask_of(entry) for entry in rows)
     guess = Annotation(label="c", shapes=(over,), confidence=0.5, class_pdf={"c": 1.0}, track=4)
     labels = one(
-        Annotation(label="a", shapes=(under,), id=1), Annotation(label="b", shapes=(over,), id=2), guess, height=4
+        Annotation(label="a", shapes=(under,), id=1),
+        Annotation(label="b", shapes=(over,), id=2),
+        guess,
+        height=4,
     )
     report = Report()
     folder = write(labels, tmp_path, report)
@@ -468,7 +508,8 @@ def test_a_mask_whose_text_is_not_the_usual_comes_back_as_it_was(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "path",
-    ["../../etc/passwd", "/etc/passwd", "C:\\x\\y.jpg", "a/b\\c.jpg", "CON", "nul.txt", ".hidden", "x" * 300, "ü/日本.jpg", "A.jpg", "a.predicted", "a:b?.jpg", "x-0123456789", " "],
+    ["../../etc/passwd", "/etc/passwd", "C:\\x\\y.jpg", "a/b\\c.jpg", "CON", "nul.txt", ".hidden", "x" * 300,
+     "ü/日本.jpg", "A.jpg", "a.predicted", "a:b?.jpg", "x-0123456789", " "],
 )  # fmt: skip
 def test_mask_files_stay_in_their_folder_whatever_items_are_called(tmp_path: Path, path: str) -> None:
     annotation = Annotation(label="a", shapes=(mask_of(["#.", ".."]),), id=1)
@@ -488,7 +529,8 @@ def test_mask_names_differ_where_systems_do_not_tell_capitals_apart(tmp_path: Pa
         Annotation(label="a", shapes=(mask_of(["#.", ".."]),), id=i, predicted=bool(i)) for i in (0, 1)
     )
     labels = from_records(
-        Header(), [Record(Item(id=i, path=path, width=2, height=2), annotations) for i, path in enumerate(paths)]
+        Header(),
+        [Record(Item(id=i, path=path, width=2, height=2), annotations) for i, path in enumerate(paths)],
     )
     folder = write(labels, tmp_path)
     assert len({file.name.lower() for file in (folder / "masks").iterdir()}) == 2 * len(paths)
@@ -515,7 +557,11 @@ def test_items_of_several_subsets_are_told_apart(tmp_path: Path) -> None:
         ],
     )
     folder = write(labels, tmp_path)
-    assert [row["reference_id"] for row in lines(folder, "items")] == ["train/1.jpg", "val/1.jpg", "val2/1.jpg"]
+    assert [row["reference_id"] for row in lines(folder, "items")] == [
+        "train/1.jpg",
+        "val/1.jpg",
+        "val2/1.jpg",
+    ]
     assert lines(folder, "items")[0]["image_url"] == "1.jpg"
     assert_same(labels, read(folder))
 
@@ -535,7 +581,9 @@ def test_reference_id(tmp_path: Path, how: str, expected: str) -> None:
 @pytest.mark.parametrize("count", [2, 600])
 def test_reference_ids_that_collide_are_refused(tmp_path: Path, count: int) -> None:
     records = [Record(Item(id=i, path=f"{i}/{'x' if i in (0, count - 1) else i}.jpg")) for i in range(count)]
-    with pytest.raises(UnrepresentableError, match=rf"items 0 and {count - 1} would both .* 'x\.jpg'") as caught:
+    with pytest.raises(
+        UnrepresentableError, match=rf"items 0 and {count - 1} would both .* 'x\.jpg'"
+    ) as caught:
         write(from_records(Header(), records), tmp_path, reference_id="name")
     assert "--reference-id id" in str(caught.value.hint)
 
@@ -560,7 +608,9 @@ def test_image_root(tmp_path: Path, path: str, root: str | None, url: str) -> No
     assert_same(one(path=path), read(folder))
 
 
-@pytest.mark.parametrize("path", ["../secret.jpg", "a/../../b.jpg", "a\\..\\..\\b.jpg", "/etc/passwd", "C:/x.jpg"])
+@pytest.mark.parametrize(
+    "path", ["../secret.jpg", "a/../../b.jpg", "a\\..\\..\\b.jpg", "/etc/passwd", "C:/x.jpg"]
+)
 def test_image_paths_do_not_leave_the_root(tmp_path: Path, path: str) -> None:
     with pytest.raises(UnrepresentableError, match="image"):
         write(one(path=path), tmp_path, image_root="s3://bucket/images")
@@ -603,7 +653,9 @@ def test_records_come_back_in_their_order_even_from_scenes(tmp_path: Path) -> No
 
 def test_files_are_split_below_the_limit_between_lines(tmp_path: Path) -> None:
     records = [
-        Record(Item(id=i, path=f"{i}.jpg"), (Annotation(label="a", shapes=(Box(i, 0, 1, 1),), id=i),) * (i % 3))
+        Record(
+            Item(id=i, path=f"{i}.jpg"), (Annotation(label="a", shapes=(Box(i, 0, 1, 1),), id=i),) * (i % 3)
+        )
         for i in range(700)
     ]
     labels = from_records(Header(labels=(Label(name="a"),)), records)
@@ -630,7 +682,9 @@ def test_two_workers_write_the_same_bytes(tmp_path: Path) -> None:
             Item(id=f"m{i}", path=f"M/{i}.jpg", width=10, height=8),
             (
                 Annotation(label=f"l{i % 5}", shapes=(mask_of(["##........"] * 8),)),
-                Annotation(label="t", shapes=(Tag(f"x{i % 3}"),), attributes={"n": "text" if i == 599 else i}),
+                Annotation(
+                    label="t", shapes=(Tag(f"x{i % 3}"),), attributes={"n": "text" if i == 599 else i}
+                ),
             ),
         )
         for i in range(600)
@@ -649,7 +703,11 @@ def test_two_workers_write_the_same_bytes(tmp_path: Path) -> None:
 def test_an_empty_data_set(tmp_path: Path) -> None:
     labels = from_records(Header(labels=(Label(name="unused", id=4),)), [])
     folder = write(labels, tmp_path)
-    assert sorted(path.name for path in folder.iterdir()) == ["annotations.jsonl", "dataset.json", "items.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "annotations.jsonl",
+        "dataset.json",
+        "items.jsonl",
+    ]
     assert nucleus.sniff(folder) is None
     assert_same(labels, read(folder))
 
@@ -659,10 +717,10 @@ def test_an_empty_data_set(tmp_path: Path) -> None:
     "make",
     [
         lambda n: one(Annotation(label="a", shapes=(Box(n, 1, 1, 1),), id=4)),
-        lambda n: one(Annotation(label="a", shapes=(Box(1, 1, 3, 4.5), Polygon((((n, 1, 2, 1, 2, 2),),))), id=4)),
+        lambda n: one(Annotation(label="a", shapes=(Box(1, 1, 3, 4), Polygon((((n, 1, 2, 1, 2, 2),),))))),
         lambda n: one(Annotation(label="a", shapes=(Polygon((((n, 1, 2, 1, 2, 2),),)),))),
         lambda n: one(Annotation(label="a", shapes=(Box(1, 1, 1, 1),), confidence=n)),
-        lambda n: one(Annotation(label="a", shapes=(Box(1, 1, 1, 1),), attributes={"deep": [{"x": n}], "y": None})),
+        lambda n: one(Annotation(label="a", shapes=(Box(1, 1, 1, 1),), attributes={"x": [n], "y": None})),
         lambda n: one(Annotation(label="a", shapes=(Box(1, 1, 1, 1),), extras={"coco": {"area": n}})),
         lambda n: one(Annotation(shapes=(Ellipse(1, n, 1, 1),))),
         lambda n: one(attributes={"x": n}),
@@ -696,8 +754,9 @@ _values = st.recursive(
     max_leaves=4,
 )
 _names = st.sampled_from(
-    ["color", "n", "iscrowd", "area", "category_id", "supercategory", "occluded", "group", "confidence", "lat", "lon",
-     "_nucleus_convert", "camera_params", "width", "height", "subset", "caption", "caption_2", "timestamp", "license"]
+    ["color", "n", "iscrowd", "area", "category_id", "supercategory", "occluded", "group", "confidence",
+     "lat", "lon", "_nucleus_convert", "camera_params", "width", "height", "subset", "caption", "caption_2",
+     "timestamp", "license"]
 )  # fmt: skip
 _mappings = st.dictionaries(_names, _values, max_size=3)
 _extras = st.dictionaries(st.sampled_from(["coco", "cvat"]), _mappings, max_size=2)
@@ -734,7 +793,10 @@ _SHAPES = {
     "box": _quads.map(lambda n: Box(*n)) | st.tuples(*[_numbers] * 5).map(lambda n: Box(*n[:4], n[4] or 0)),
     "polygon": st.lists(
         st.one_of(
-            st.tuples(_rings()), st.tuples(_rings()), st.tuples(_rings(), _rings()), st.tuples(_rings(least=1))
+            st.tuples(_rings()),
+            st.tuples(_rings()),
+            st.tuples(_rings(), _rings()),
+            st.tuples(_rings(least=1)),
         ),
         min_size=1,
         max_size=3,
@@ -744,7 +806,9 @@ _SHAPES = {
     "keypoints": _keypoints(),
     "ellipse": st.tuples(*[_numbers] * 5).map(lambda n: Ellipse(*n[:4], n[4] or 0)),
     "mask": _masks(),
-    "cuboid": st.tuples(*[_numbers] * 7, st.sampled_from(["lidar", "lidar", "camera"])).map(lambda n: Cuboid(*n)),
+    "cuboid": st.tuples(*[_numbers] * 7, st.sampled_from(["lidar", "lidar", "camera"])).map(
+        lambda n: Cuboid(*n)
+    ),
     "cuboid2d": st.tuples(*[_numbers] * 16).map(Cuboid2D),
     "tag": st.sampled_from([None, "weather", "time"]).map(Tag),
     "caption": _words.map(Caption),
@@ -792,7 +856,9 @@ def _items(draw: Any, number: int) -> Item:
         distortion=st.dictionaries(st.sampled_from(["k1", "k4", "p2", "xi"]), _numbers, max_size=2),
     )
     some: dict[str, Any] = {
-        "path": st.sampled_from([f"{number}.jpg", f"a/{number}", f"https://x/{number}.png", f"..\\{number}.jpeg"]),
+        "path": st.sampled_from(
+            [f"{number}.jpg", f"a/{number}", f"https://x/{number}.png", f"..\\{number}.jpeg"]
+        ),
         "kind": st.sampled_from(["image", "pointcloud"]),
         "subset": st.sampled_from(["train", "val", ""]),
         "scene": st.builds(
@@ -820,7 +886,9 @@ def label_sets(draw: Any) -> LabelSet:
         for number in range(draw(st.integers(0, 4)))
     ]
     labels = tuple(
-        Label(name=name, id=draw(st.sampled_from([None, i, str(i)])), parent=draw(st.sampled_from([None, "x"])))
+        Label(
+            name=name, id=draw(st.sampled_from([None, i, str(i)])), parent=draw(st.sampled_from([None, "x"]))
+        )
         for i, name in enumerate(draw(st.lists(_words, max_size=3, unique=True)))
     )
     scenes = tuple(
