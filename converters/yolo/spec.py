@@ -15,6 +15,7 @@ _ALWAYS = frozenset(
         Feature.SIZE,
         Feature.SUBSET,
         Feature.UNUSED_LABEL,
+        Feature.UNLABELLED,
     }
 )
 _TASKS: dict[str, frozenset[Feature]] = {
@@ -52,6 +53,8 @@ def spec_of(task: Task, options: WriteOptions) -> Spec:
         holds |= {Feature.CONFIDENCE}
     if options.track_ids and task != "classify":
         holds |= {Feature.TRACK}
+    if task == "classify":
+        holds -= {Feature.UNLABELLED}  # a class is a folder: without one there is nothing to say
     carries = frozenset(Feature) - holds if options.sidecar else frozenset[Feature]()
     decimals = SPEC.decimals if options.digits is None else max(0, min(8, options.digits - 5))
     return msgspec.structs.replace(SPEC, holds=holds, carries=carries, decimals=decimals)

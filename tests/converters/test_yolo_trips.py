@@ -23,8 +23,8 @@ from nucleus_convert.converters.yolo.options import ReadOptions
 
 SAMPLES = Path("/work/shared/samples")
 CASES: dict[str, dict[str, Any]] = {
-    "detect": {}, "segment": {}, "pose": {}, "obb": {}, "classify": {}, "predictions": {"image_size": "640x480"},
-    "tracks": {}, "darknet": {}, "roboflow": {}, "beside": {},
+    "detect": {}, "segment": {}, "pose": {}, "obb": {}, "classify": {}, "tracks": {}, "darknet": {},
+    "predictions": {"image_size": "640x480"}, "roboflow": {}, "beside": {},
 }  # fmt: skip
 EVERYTHING = registry.get("ir").SPEC
 
@@ -292,7 +292,7 @@ def test_any_data_yaml_is_read_or_refused(tmp_path_factory: pytest.TempPathFacto
 def test_both_ways_of_reading_boxes_agree(tmp_path: Path) -> None:
     random.seed(4)
     rows = "".join(
-        f"{random.randrange(3)} {random.random():.6f} {random.random()} {random.random() / 2:.3f} 1e-{number % 9}\n"
+        f"{number % 3} {random.random():.6f} {random.random()} {random.random() / 2:.3f} 1e-{number % 9}\n"
         for number in range(500)
     )
     (tmp_path / "labels").mkdir()
