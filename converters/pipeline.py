@@ -36,7 +36,7 @@ from nucleus_convert.converters.errors import (
 )
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.layout import Layout
-from nucleus_convert.converters.protocol import Spec, Target
+from nucleus_convert.converters.protocol import Spec, Stretch, Target
 from nucleus_convert.converters.report import OnError, Report
 from nucleus_convert.converters.summary import plural
 
@@ -49,6 +49,8 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 MANY_ITEMS = 20_000
 """From so many items on, workers pay for what it costs to start them."""
 MOST_WORKERS = 4
+EXCERPTS = 6
+"""Stretches of a large output that are read back."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,7 +267,7 @@ def _emit(
         )
         written: list[Path] = writer.write(fitted, target, options=options, report=report)
         report.ledger.check()
-        _compare(fitted, writer, spec, staged, report, plan)
+        _compare(fitted, writer, spec, staged, report, plan, target.stretches)
         report.outputs["outputs"] = layout.listing(staged, written)
         if opened is not None:
             _rename(report, opened)
@@ -278,7 +280,7 @@ def _emit(
 
 
 def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
-    """The label set as the target can hold it, and what that is: with these options it may be less than SPEC says."""
+    """The label set as the target can hold it, and what that is: with these options it may be less than SPEC."""
     narrowed = getattr(writer, "narrowed", None)
     if narrowed is None:
         return fit.fitted(labels, writer.SPEC, report), writer.SPEC
@@ -303,7 +305,13 @@ def _stage(progress: Progress | None, stage: str, total: int | None) -> Callable
 
 
 def _compare(
-    fitted: LabelSet, writer: Any, spec: Spec, staged: Layout, report: Report, plan: Plan
+    fitted: LabelSet,
+    writer: Any,
+    spec: Spec,
+    staged: Layout,
+    report: Report,
+    plan: Plan,
+    stretches: list[Stretch],
 ) -> None:
     """Read the staged output back, with reports of its own: nothing of this counts as read."""
     if plan.verify == "none":
@@ -312,14 +320,28 @@ def _compare(
     if plan.progress:
         plan.progress("checking", 0, None)
     sample = verifying.sample_size(fitted.size) if plan.verify == "auto" else None
-    try:
-        written = writer.read(staged.final, options=writer.ReadOptions(), report=Report())
-    except ConvertError as error:
-        raise verifying.unreadable(error) from error
-    compared = verifying.verify(fitted, written, spec, sample=sample)
+    if sample is not None and stretches:
+        some = [stretches[i] for i in verifying.spread(len(stretches), EXCERPTS)]
+        compared = verifying.verify_excerpts(fitted, _excerpts(some, writer, staged), spec)
+    else:
+        try:
+            written = writer.read(staged.final, options=writer.ReadOptions(), report=Report())
+        except ConvertError as error:
+            raise verifying.unreadable(error) from error
+        compared = verifying.verify(fitted, written, spec, sample=sample)
     if sample is not None and fitted.size is not None and compared < fitted.size:
         text = f"compared {compared:,} of {fitted.size:,} items with the source after writing"
         report.add(Code.NOT_VERIFIED, text)
+
+
+def _excerpts(
+    stretches: list[Stretch], writer: Any, staged: Layout
+) -> Iterator[tuple[int, int, LabelSet]]:
+    """Stretches of the staged output, each as a data set."""
+    for stretch in stretches:
+        with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
+            writer.excerpt(staged.final, stretch, Path(folder))
+            yield stretch.start, stretch.stop, writer.read(Path(folder), options=writer.ReadOptions(), report=Report())
 
 
 def _refuse(report: Report, fail_on: FailOn) -> None:

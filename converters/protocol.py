@@ -154,17 +154,28 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """Where the records of items ``start`` to ``stop`` stand in the output: from and to byte, for each kind of file."""
+
+    start: int
+    stop: int
+    bytes: dict[str, tuple[int, int]]
+
+
 class Target(msgspec.Struct, frozen=True):
     """Where a writer writes, and with how many hands.
 
     ``path`` is where to write now (a place that is moved to ``final`` when all went well).
     ``progress``, if given, is called with the number of items done so far.
+    ``stretches`` is filled by writers whose module offers ``excerpt(folder, stretch, into)``, which makes a small
+    data set of one stretch: so a large output can be read back here and there without being read from the start.
     """
 
     path: Path
     final: Path
     workers: int = 1
     progress: Callable[[int], None] | None = None
+    stretches: list[Stretch] = msgspec.field(default_factory=list)
 
 
 class Format(Protocol):

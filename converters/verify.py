@@ -83,10 +83,55 @@ def verify(expected: LabelSet, written: LabelSet, spec: Spec, *, sample: int | N
         found, compared = _compare(expected, written, spec, sample)
     except ConvertError as error:
         raise unreadable(error) from error
-    if found:
-        listing = "; ".join(str(difference) for difference in found)
-        raise VerifyError(f"what was written does not read back as it was meant: {listing}", hint=_HINT)
+    _refuse(found)
     return compared
+
+
+def verify_excerpts(
+    expected: LabelSet, excerpts: Iterable[tuple[int, int, LabelSet]], spec: Spec
+) -> int:
+    """Compare stretches of the output, each read back as a data set of its own, with what was meant.
+
+    Args:
+        expected: the data set as it was handed to the writer, fitted.
+        excerpts: of each stretch the first item, the item after the last, and what was read back.
+        spec: the target's.
+
+    Returns:
+        The number of items compared.
+
+    Raises:
+        VerifyError: naming the first differences.
+    """
+    found: list[Difference] = []
+    compared = 0
+    key = attrgetter("item.id", "item.subset") if Feature.ITEM_ID in spec.holds | spec.carries else None
+    try:
+        for start, stop, written in excerpts:
+            found.extend(itertools.islice(header_differences(expected.header, written.header, spec), SHOWN))
+            pairs = _pairs(expected.records(Report("skip"), start, stop), written.records(Report()), key)
+            for meant, read in pairs:
+                found.extend(_record_differences(meant, read, spec))
+                compared += 1
+            if found:
+                break
+    except ConvertError as error:
+        raise unreadable(error) from error
+    _refuse(found)
+    return compared
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """So many numbers below ``count``, spread evenly, the first and the last among them."""
+    if count <= wanted:
+        return list(range(count))
+    return sorted({(count - 1) * i // (wanted - 1) for i in range(wanted)})
+
+
+def _refuse(found: list[Difference]) -> None:
+    if found:
+        listing = "; ".join(str(difference) for difference in found[:SHOWN])
+        raise VerifyError(f"what was written does not read back as it was meant: {listing}", hint=_HINT)
 
 
 def unreadable(error: ConvertError) -> VerifyError:
