@@ -73,7 +73,9 @@ class Dumper:
         truncated, occluded, difficult = annotation.truncated, annotation.occluded, annotation.difficult
         if type(truncated) not in _BOOL or type(occluded) not in _BOOL:
             return None
-        if min(box.width, box.height) < self.least or (self.fill and False in (truncated, occluded, difficult)):
+        if min(box.width, box.height) < self.least or (
+            self.fill and False in (truncated, occluded, difficult)
+        ):
             return None
         try:
             xmin, ymin, xmax, ymax = numbers.corners(box, self.coords)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,22 @@ FILLED = ("folder", "source", "segmented", "depth")
 """Elements that are written where the source was no VOC data set, because tools want them."""
 
 
+class Basics(NamedTuple):
+    """What a file says of its item but its name: size, the rest verbatim. Shared, so not to be changed."""
+
+    width: int | None
+    height: int | None
+    extras: dict[str, Any]
+
+
+def basics(fields: dict[str, Any], note: Notes) -> Basics:
+    """What a file says of its item but its name, out of the children of its root that are no objects."""
+    extras = {key: value for key, value in fields.items() if key not in ("filename", "size")}
+    if not isinstance(fields.get("filename", ""), str):
+        extras["filename"] = fields["filename"]
+    return Basics(*_size(fields.get("size"), extras, note), extras)
+
+
 def read_item(fields: dict[str, Any], name: str, folder: Folder, ours: bool, note: Notes) -> Item:
     """The item of an annotation file.
 
@@ -28,18 +44,18 @@ def read_item(fields: dict[str, Any], name: str, folder: Folder, ours: bool, not
         ours: whether this program wrote it; then ``filename`` is the path.
         note: gets what is to be reported.
     """
-    extras = {key: value for key, value in fields.items() if key not in ("filename", "size")}
-    said = fields.get("filename", "")
-    if not isinstance(said, str):
-        extras["filename"] = said
-        said = ""
-    width, height = _size(fields.get("size"), extras, note)
+    said = fields.get("filename")
+    return named(basics(fields, note), said if isinstance(said, str) else None, name, folder, ours, note)
+
+
+def named(known: Basics, said: str | None, name: str, folder: Folder, ours: bool, note: Notes) -> Item:
+    """The item of that name; ``said`` is what <filename> says, the rest as for :func:`read_item`."""
+    width, height, extras = known
     if ours:
-        return _item(stem_of(said), said, width, height, extras)
-    path = _path(name, said, fields.get("path"), folder)
-    if said != path:
-        if "filename" in fields and isinstance(fields["filename"], str):
-            extras["filename"] = said
+        return _item(stem_of(said or ""), said or "", width, height, extras)
+    path = _path(name, said or "", extras.get("path"), folder)
+    if said is not None and said != path:
+        extras = {**extras, "filename": said}
         if said and stem_of(said.replace("\\", "/").rpartition("/")[2]) != name.rpartition("/")[2]:
             note(
                 "value-normalised",

@@ -23,7 +23,10 @@ from nucleus_convert.converters.voc.memberships import Memberships, Side
 from nucleus_convert.converters.voc.options import ReadOptions
 from nucleus_convert.converters.voc.results import Results
 from nucleus_convert.formats import voc as wire
+from nucleus_convert.formats.voc.quick import Quick
 
+_HEADS = 1000
+"""Heads of files remembered; a data set has one for each size of image."""
 FLAG_NAMES = ("truncated", "occluded", "difficult")
 
 
@@ -56,6 +59,10 @@ class VocSource:
         self.side = side
         self.options = options
         self.reader = reader
+        self._heads: dict[Any, item_fields.Basics] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_heads": {}}
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records of a stretch of items."""
@@ -71,45 +78,50 @@ class VocSource:
         folder = self.folders[self.items.folder(number)]
         name = self.items.name(number)
         has = self.items.has(number)
-        fields: dict[str, Any] = {}
+        path = folder.xml(name) if has & XML else ""
+        shown = folder.shown(path) if path else ""
+        data = b""
+        try:
+            if path:
+                data = _contents(path, shown)
+            return self._whole(number, folder, name, has, data, shown, report)
+        except ConvertError as error:
+            if error.where is None or error.where.file is None:
+                error.where = Where(file=shown)
+            report.reject(error, data.decode("utf-8", "backslashreplace"), kind="item")
+            return None
+
+    def _whole(
+        self, number: int, folder: Folder, name: str, has: int, data: bytes, shown: str, report: Report
+    ) -> Record:
+        """The record of an item, whose annotation file holds ``data``."""
         annotations: list[Annotation] = []
         kept: dict[str, Any] = {}
-        shown = ""
         if has & XML:
-            path = folder.xml(name)
-            shown = folder.shown(path)
-            data = b""
-            try:
-                data = _contents(path, shown)
-                fields = self._file(data, shown, annotations, report)
+            note = self._note(report, shown, data)
+            fields = self._file(data, shown, annotations, report)
+            if type(fields) is tuple:
+                item = item_fields.named(fields[0], fields[1], name, folder, self.side.ours, note)
+            else:
                 if reserved.TAG in fields:
                     kept = reserved.load(fields.pop(reserved.TAG), Where(file=shown))
-                item = item_fields.read_item(
-                    fields, name, folder, self.side.ours, self._note(report, shown, data)
-                )
-                if self.side.fill:
-                    item = item_fields.unfilled(item)
-                item = reserved.restore_item(kept, item)
-                item = self._in_lists(item, number, annotations, kept)
-            except ConvertError as error:
-                if getattr(error, "item", True) is False:
-                    raise
-                if error.where is None or error.where.file is None:
-                    error.where = Where(file=shown)
-                report.reject(error, data.decode("utf-8", "backslashreplace"), kind="item")
-                return None
+                item = item_fields.read_item(fields, name, folder, self.side.ours, note)
+            if self.side.fill:
+                item = item_fields.unfilled(item)
+            item = reserved.restore_item(kept, item)
         else:
             item = item_fields.bare_item(name, Folder(folder.root) if self.side.ours else folder)
-            item = self._in_lists(item, number, annotations, kept)
+        item = self._in_lists(item, number, annotations, kept)
         item = self._sized(item, folder, name, shown, report)
         self._check_boxes(item, annotations, report)
         if has & (CLASS_PNG | INSTANCE_PNG):
             item = self._masks(item, folder, name, has, annotations, report)
-        if kept.get("results") != "here":
+        if len(self.results) and kept.get("results") != "here":
             annotations += self.results.read(number, report)
-        annotations += reserved.convert(kept.get("annotations", []), list[Annotation], Where(file=shown))
-        if "order" in kept:
-            annotations = _ordered(annotations, kept["order"], shown)
+        if kept:
+            annotations += reserved.convert(kept.get("annotations", []), list[Annotation], Where(file=shown))
+            if "order" in kept:
+                annotations = _ordered(annotations, kept["order"], shown)
         if self.options.predictions:
             annotations = [msgspec.structs.replace(one, predicted=True) for one in annotations]
         return Record(item, tuple(annotations))
@@ -146,8 +158,31 @@ class VocSource:
 
     # ------------------------------------------------------------------ the annotation file
 
-    def _file(self, data: bytes, shown: str, annotations: list[Annotation], report: Report) -> dict[str, Any]:
-        """Read a file's objects into ``annotations``; returns the other elements."""
+    def _shared_head(self, quick: Quick) -> Any:
+        """What a file says of its item, as :meth:`_file` returns it: alike files share all but the name."""
+        template, texts = quick.head, quick.head_texts
+        if "filename" not in template.leaves:
+            return template.value(texts) or {}
+        at = template.leaves.index("filename")
+        key = (template, texts[:at], texts[at + 1 :])
+        known = self._heads.get(key)
+        if known is None:
+            notes: list[str] = []
+            fields = template.value(texts)
+            known = item_fields.basics(fields, lambda _, what: notes.append(what))
+            if notes or reserved.TAG in fields:
+                return fields
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            self._heads[key] = known
+        return known, texts[at].strip()
+
+    def _file(self, data: bytes, shown: str, annotations: list[Annotation], report: Report) -> Any:
+        """Read a file's objects into ``annotations``.
+
+        Returns:
+            The other elements; or, where other files say the same, (what they say, <filename>).
+        """
         quick = self.reader.quick(data)
         if quick is not None:
             for template, texts in quick.objects:
@@ -161,8 +196,7 @@ class VocSource:
             else:
                 if self.side.fill:
                     annotations[:] = [_unfilled(annotation) for annotation in annotations]
-                fields: dict[str, Any] = quick.head.value(quick.head_texts) or {}
-                return fields
+                return self._shared_head(quick)
             annotations.clear()
             document = quick.document()
         else:
