@@ -196,7 +196,8 @@ class Draw:
         self, annotation: Annotation, item: Item, where: Where, report: Report
     ) -> list[Annotation]:
         kinds = (Box, Keypoints) if self.task == "pose" else (DRAWN[self.task],)
-        if not any(annotation.shape(kind) is not None for kind in kinds):
+        turned = self.task == "obb"
+        if not any(shape_to_draw(annotation, kind, turned=turned) is not None for kind in kinds):
             return [annotation]  # travels in the sidecar: fit left nothing else
         if not item.width or not item.height:
             return self._lineless(
@@ -277,7 +278,7 @@ class Draw:
             annotation = self._instead(annotation, points, filled, report)
         elif not self.sidecar and (points.names or points.skeleton):
             annotation = self._instead(annotation, points, Keypoints(points.points), report, count=False)
-        if annotation.shape(Box) is None:
+        if shape_to_draw(annotation, Box) is None:
             found = geometry.keypoints_box(shape_to_draw(annotation, Keypoints).points)
             report.add(Code.COMPLETED, "box of keypoints", format="yolo", where=where)
             annotation = _added(annotation, Box(*found) if found is not None else Box(0, 0, 0, 0))
@@ -291,7 +292,7 @@ class Draw:
         for kind in (
             (Polygon,) if self.task == "segment" else (Box, Keypoints) if self.task == "pose" else (Box,)
         ):
-            shape = shape_to_draw(annotation, kind)
+            shape = shape_to_draw(annotation, kind, turned=self.task == "obb")
             new = regions.checked(shape, size, turned=self.task == "obb", clip=self.options.clip)
             if new is None:
                 return None
@@ -342,10 +343,10 @@ def _added(annotation: Annotation, shape: Shape) -> Annotation:
     )
 
 
-def shape_to_draw(annotation: Annotation, kind: type[Any]) -> Any:
-    """The last shape of that kind: one that stands in for another comes after it."""
+def shape_to_draw(annotation: Annotation, kind: type[Any], *, turned: bool = False) -> Any:
+    """The last shape of that kind (one that stands in for another comes last); turned boxes if wanted."""
     for shape in reversed(annotation.shapes):
-        if type(shape) is kind:
+        if type(shape) is kind and (turned or kind is not Box or not shape.rotation):  # type: ignore[union-attr]
             return shape
     return None
 

@@ -80,14 +80,19 @@ def checked(shape: Shape, size: tuple[int, int], *, turned: bool, clip: bool) ->
 
 
 def _polygon(shape: Polygon, size: tuple[int, int], *, clip: bool) -> Checked | None:
-    ring = shape.parts[0][0]
-    if len(ring) < 6:
+    given = shape.parts[0][0]
+    if len(given) < 6:
         return None
+    ring, what = _open(given), ""
+    if len(ring) != len(given):
+        what = "polygon that repeats its first corner"
     xs, ys = ring[0::2], ring[1::2]
     if min(xs) >= 0 and min(ys) >= 0 and max(xs) <= size[0] and max(ys) <= size[1]:
-        return Checked(shape)
+        return Checked(Polygon(((ring,),)), what) if what else Checked(shape)
     if not clip:
-        return None if _far(ring, size) else Checked(shape, outside=True)
+        if _far(ring, size):
+            return None
+        return Checked(Polygon(((ring,),)) if what else shape, what, outside=True)
     flat: list[Number] = [0] * len(ring)
     flat[0::2] = [min(max(x, 0), size[0]) for x in xs]
     flat[1::2] = [min(max(y, 0), size[1]) for y in ys]
@@ -95,7 +100,14 @@ def _polygon(shape: Polygon, size: tuple[int, int], *, clip: bool) -> Checked | 
     if before > 0 and not after:
         return None
     iou = min(before, after) / max(before, after) if after else 1.0
-    return Checked(Polygon(((tuple(flat),),)), "polygon clipped to the image", ("IoU", iou))
+    return Checked(Polygon(((_open(tuple(flat)),),)), "polygon clipped to the image", ("IoU", iou))
+
+
+def _open(ring: Ring) -> Ring:
+    """The ring without repetitions of its first corner at the end: a reader takes them for closing it."""
+    while len(ring) > 6 and ring[0] == ring[-2] and ring[1] == ring[-1]:
+        ring = ring[:-2]
+    return ring
 
 
 def _far(flat: Sequence[Number], size: tuple[int, int]) -> bool:

@@ -43,6 +43,13 @@ _FIELDS: Final = (
 )  # fmt: skip
 _ITEM: Final[Mapping[str, Any]] = {"scene": SceneRef, "camera": Camera, "attributes": dict[str, Any]}
 _LABEL: Final = ("id", "parent", "color", "keypoints", "skeleton", "attributes")
+_HEADER_KEYS: Final = frozenset({KEY, "labels", "taxonomies", "scenes", "extras"})
+_ITEM_KEYS: Final = frozenset(
+    {"image", "id", "path", "subset", "kind", "size", "extras", "checksum", "annotations", *_ITEM}
+)
+_ENTRY_KEYS: Final = frozenset(
+    {"line", "at", "annotation", "label", "id", "extras", "derived", "shapes", *_FIELDS}
+)
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -56,8 +63,14 @@ _NAME = msgspec.json.Decoder(_Named).decode
 # --- writing -------------------------------------------------------------------------------------------
 
 
-def carried_annotation(annotation: Annotation, read: Annotation) -> dict[str, Any]:
-    """What of an annotation its line does not say. ``read`` is the annotation as its line will be read."""
+def carried_annotation(annotation: Annotation, read: Annotation, *, exact: bool) -> dict[str, Any]:
+    """What of an annotation its line does not say.
+
+    Args:
+        annotation: what is written.
+        read: the annotation as its line will be read.
+        exact: whether the line's shapes come back to the last digit.
+    """
     kept: dict[str, Any] = {}
     if annotation.label != read.label:
         kept["label"] = annotation.label
@@ -78,7 +91,7 @@ def carried_annotation(annotation: Annotation, read: Annotation) -> dict[str, An
     taken: set[str] = set()
     for index, shape in enumerate(original_shapes(annotation)):
         kind = KINDS[type(shape)]
-        if kind in said and kind not in derived and shape_said(shape, read):
+        if exact and kind in said and kind not in derived and shape_said(shape, read):
             stays.append(kind)
         else:
             beside.append([index, msgspec.to_builtins(shape)])
@@ -214,8 +227,15 @@ class Sidecar:
         return kept
 
 
+def _check_keys(kept: Mapping[str, Any], known: frozenset[str], where: Where) -> None:
+    for key in kept:
+        if key not in known:
+            raise SchemaError(f"key '{key}' is not what nucleus-convert writes", where, "remove the key")
+
+
 def restore_header(kept: Mapping[str, Any], header: Header, where: Where) -> Header:
     """The header with what its line carries."""
+    _check_keys(kept, _HEADER_KEYS, where)
     labels: list[Label] = []
     carried = kept.get("labels", {})
     for label in header.labels:
@@ -245,6 +265,9 @@ def restore(
         SchemaError: the line was changed, and fits the model no more.
     """
     where = Where(file=SIDECAR, item=str(item.path or item.id))
+    _check_keys(kept, _ITEM_KEYS, where)
+    for entry in kept.get("annotations", ()):
+        _check_keys(entry, _ENTRY_KEYS, where)
     changes: dict[str, Any] = {name: kept[name] for name in ("id", "path", "subset", "kind") if name in kept}
     if "size" in kept:
         changes["width"], changes["height"] = kept["size"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from nucleus_convert.converters import geometry
@@ -11,7 +11,7 @@ from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Keypoints, Label, Number, Polygon, Shape
 from nucleus_convert.converters.yolo import regions
 from nucleus_convert.converters.yolo.fitting import shape_to_draw
-from nucleus_convert.converters.yolo.lines import turned_box
+from nucleus_convert.converters.yolo.lines import PLACES, turned_box
 from nucleus_convert.converters.yolo.options import Task, WriteOptions
 
 _EXACT = 17
@@ -55,7 +55,7 @@ class RowDumper:
             columns = self._pairs(ring, size)
             shapes = (polygon,)
         else:
-            box: Box | None = shape_to_draw(annotation, Box)
+            box: Box | None = shape_to_draw(annotation, Box, turned=self.task == "obb")
             if box is None or not self._fits(box, size):
                 return None
             if self.task == "obb":
@@ -144,6 +144,28 @@ def _text(value: float, places: int) -> str:
         text = f"{Decimal(text):f}"
         return text if "." in text else f"{text}.0"
     return text
+
+
+def exact(shapes: tuple[Shape, ...], line: str, size: tuple[int, int], *, turned: bool, whole: bool) -> bool:
+    """Whether a line gives its shapes back to the last digit: they have no more than the reader keeps.
+
+    With ``whole``, numbers that are whole must come back as such, and a line has only fractions.
+    """
+    for shape in shapes:
+        if isinstance(shape, Box):
+            if turned:
+                corners = [float(text) * size[i % 2] for i, text in enumerate(line.split()[1:9])]
+                if turned_box(corners)[0] != shape:
+                    return False
+            values: Iterable[Number] = (shape.x, shape.y, shape.width, shape.height)
+        elif isinstance(shape, Polygon):
+            values = shape.parts[0][0]
+        else:
+            assert isinstance(shape, Keypoints)
+            values = [value for i, value in enumerate(shape.points) if i % 3 != 2]
+        if any(round(value, PLACES) != value or (whole and type(value) is int) for value in values):
+            return False
+    return True
 
 
 def _corners(box: Box, extras: Mapping[str, object]) -> tuple[Number, ...]:

@@ -34,7 +34,6 @@ SPEC = Spec(
     carries=frozenset(Feature) - _HOLDS,
     layout="directory",
     suffix=".txt",
-    decimals=8,
     reference="https://docs.ultralytics.com/datasets/",
 )
 """Over all tasks; one data set is of one task, and :func:`spec_of` says what that holds."""
@@ -56,5 +55,7 @@ def spec_of(task: Task, options: WriteOptions) -> Spec:
     if task == "classify":
         holds -= {Feature.UNLABELLED}  # a class is a folder: without one there is nothing to say
     carries = frozenset(Feature) - holds if options.sidecar else frozenset[Feature]()
-    decimals = SPEC.decimals if options.digits is None else max(0, min(8, options.digits - 5))
+    decimals = None if options.sidecar else 8
+    if options.digits is not None:
+        decimals = max(0, min(8, options.digits - 5))
     return msgspec.structs.replace(SPEC, holds=holds, carries=carries, decimals=decimals)

@@ -19,7 +19,7 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, ReadError, SchemaError, UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import KINDS, Annotation, Header, Record, Tag
+from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Record, Tag
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Fate, Outcome, Report
@@ -35,7 +35,7 @@ from nucleus_convert.converters.yolo.naming import (
 )
 from nucleus_convert.converters.yolo.options import WriteOptions
 from nucleus_convert.converters.yolo.reserved import KEY, SIDECAR, SIZES, UNLABELLED, VERSION
-from nucleus_convert.converters.yolo.rowdump import RowDumper
+from nucleus_convert.converters.yolo.rowdump import RowDumper, exact
 from nucleus_convert.formats import yolo as wire
 
 _WORDS = frozenset({"path", "names", "nc", "kpt_shape", "flip_idx", "kpt_names", "skeleton", "download", KEY})
@@ -66,6 +66,13 @@ class Encoder:
         """Make the lines of some records."""
         return [self._record(record, report) for record in records]
 
+    def _exact(self, line: str, said: Annotation, item: Item) -> bool:
+        """Whether a line gives its shapes back exactly; rounding that was asked for is reported elsewhere."""
+        if self.draw.options.digits is not None:
+            return True
+        size = item.width or 1, item.height or 1
+        return exact(said.shapes, line, size, turned=self.draw.task == "obb", whole=self.draw.sidecar)
+
     def _record(self, record: Record, report: Report) -> Encoded:
         item = record.item
         lines: list[str] = []
@@ -76,11 +83,13 @@ class Encoder:
         placed = False
         for index, annotation in enumerate(record.annotations):
             said: Annotation | None = None
+            exact_line = True
             if not classify:
                 found = self.dumper.dump(annotation, item)
                 if found is not None:
                     lines.append(found[0])
                     said = found[1]
+                    exact_line = self._exact(found[0], said, item)
             elif not placed and annotation.label is not None and annotation.shape(Tag) is not None:
                 said = Annotation(label=label, shapes=(Tag(),))
                 placed = True
@@ -98,7 +107,12 @@ class Encoder:
                 )
             kept: dict[str, Any] = {}
             if self.draw.sidecar:
-                kept = reserved.carried_annotation(annotation, said)
+                kept = reserved.carried_annotation(annotation, said, exact=exact_line)
+            elif not exact_line:
+                report.add(
+                    Code.ROUNDED, "coordinates to a billionth of a pixel", format="yolo",
+                    where=Where(item=str(item.path or item.id)),
+                )  # fmt: skip
             beside = {shape["type"] for _, shape in kept.get("shapes", ())}
             kinds = [KINDS[type(shape)] for shape in reserved.original_shapes(annotation)]
             report.ledger.fate(_fate(annotation, tuple(kind for kind in kinds if kind not in beside)))
