@@ -284,6 +284,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     header = labels.header
     numbers = class_numbers(header.labels, options, report)
     unlabelled = max(numbers.values(), default=-1) + 1
+    target.path.mkdir(parents=True, exist_ok=True)
     tree = _Tree(target.path, options, root, report)
     encoder = Encoder(header, draw, numbers, unlabelled)
     with contextlib.ExitStack() as stack:
