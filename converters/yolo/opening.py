@@ -387,9 +387,10 @@ def _extras(
     if others:
         extras["yaml"] = others
     task = ours.get("task") or made.task or ("pose" if made.kpt else "obb" if made.quads else told)
-    if task:
+    said = not ours or ours.get("told") is True
+    if task and said:
         extras["task"] = task
-    if made.kpt:
+    if made.kpt and said:
         extras["kpt_shape"] = list(made.kpt)
     if data.flip_idx:
         extras["flip_idx"] = data.flip_idx

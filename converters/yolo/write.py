@@ -340,6 +340,8 @@ def _yaml(
     others = extras.get("yaml", {})
     values.update((key, value) for key, value in others.items() if key not in values and key not in _WORDS)
     ours: dict[str, Any] = {"version": VERSION, "task": draw.task}
+    if "task" in extras:
+        ours["told"] = True  # by the source; else the task was our choice, and nothing to come back
     if placeholders:
         ours["placeholders"] = placeholders
     if unlabelled is not None:
