@@ -26,6 +26,9 @@ class Code(StrEnum):
     # reading
     ASSUMED = "assumed"
     DETECTED = "detected"
+    AMBIGUOUS = "ambiguous"
+    OUT_OF_RANGE = "out-of-range"
+    STALE = "stale"
     REJECTED = "rejected"
     DUPLICATE_ID = "duplicate-id"
     MISSING_ID = "missing-id"
@@ -36,6 +39,7 @@ class Code(StrEnum):
     LABEL_RENAMED = "label-renamed"
     LABEL_CONFLICT = "label-conflict"
     VALUE_NORMALISED = "value-normalised"
+    DOUBTFUL_BOX = "doubtful-box"
     SUPERSEDED = "superseded"
     IGNORED_FILE = "ignored-file"
     # choices of the user
@@ -72,6 +76,19 @@ CATALOGUE: dict[Code, Entry] = {
     Code.DETECTED: Entry(
         Severity.INFO, "source read as {what}", "Name the format yourself (convert FORMAT2nucleus) if this is wrong."
     ),
+    Code.AMBIGUOUS: Entry(
+        Severity.WARNING,
+        "more than one meaning: {what}",
+        "Look at a few of the examples; the option named in the text says which meaning is right.",
+    ),
+    Code.OUT_OF_RANGE: Entry(
+        Severity.WARNING, "{what}; kept as they are", "Some tools refuse such values; mend them in the source."
+    ),
+    Code.STALE: Entry(
+        Severity.WARNING,
+        "{what} changed since it was written; what travelled beside it fits no more and is left out",
+        "The labels count as they are now; convert again from the source if ids and attributes are wanted.",
+    ),
     Code.REJECTED: Entry(
         Severity.LOSS,
         "record not read: {what}",
@@ -107,6 +124,11 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.VALUE_NORMALISED: Entry(
         Severity.INFO, "{what}", "The value is unusual but its meaning is clear; nothing to do."
+    ),
+    Code.DOUBTFUL_BOX: Entry(
+        Severity.WARNING,
+        "box {what}; kept as it is",
+        "Look at the examples: it may be drawn wrongly, or its numbers mean something else.",
     ),
     Code.SUPERSEDED: Entry(
         Severity.INFO, "{what}", "The same objects are in more than one file; the fuller one is used."

@@ -7,6 +7,7 @@ A :class:`LabelSet` is a recipe: where records come from (``source``) and what i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -61,15 +62,24 @@ class LabelSet:
         source: where records come from; :func:`from_records` makes one from a list.
         size: the number of items, or None when it is not known before reading.
         steps: what is done to each record on the way out.
+        images: the folder that items' paths are relative to, where a reader knows it: writers that place
+            images take them from there.
     """
 
     def __init__(
-        self, header: Header, source: Source, *, size: int | None = None, steps: tuple[Step, ...] = ()
+        self,
+        header: Header,
+        source: Source,
+        *,
+        size: int | None = None,
+        steps: tuple[Step, ...] = (),
+        images: Path | None = None,
     ) -> None:
         self.header = header
         self.source = source
         self.size = size
         self.steps = steps
+        self.images = images
 
     def records(self, report: Report, start: int = 0, stop: int | None = None) -> Iterator[Record]:
         """Yield records ``start`` to ``stop``, counting what is read into the report's ledger.
@@ -92,7 +102,9 @@ class LabelSet:
 
     def then(self, step: Step, header: Header | None = None) -> LabelSet:
         """The same data set with one more step, and another header if given."""
-        return LabelSet(header or self.header, self.source, size=self.size, steps=(*self.steps, step))
+        return LabelSet(
+            header or self.header, self.source, size=self.size, steps=(*self.steps, step), images=self.images
+        )
 
     def map(self, function: Callable[[Record], Record | None], header: Header | None = None) -> LabelSet:
         """The data set with ``function`` applied to each record: filter (return None), rename, mend.

@@ -36,7 +36,7 @@ from nucleus_convert.converters.errors import (
 )
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.layout import Layout
-from nucleus_convert.converters.protocol import Stretch, Target
+from nucleus_convert.converters.protocol import Spec, Stretch, Target
 from nucleus_convert.converters.report import OnError, Report
 from nucleus_convert.converters.summary import plural
 
@@ -254,7 +254,7 @@ def _emit(
     opened: sources.Opened | None = None,
 ) -> None:
     """Everything from the label set to the output in place."""
-    fitted = fit.fitted(labels, writer.SPEC, report)
+    fitted, spec = _fitted(labels, writer, options, report)
     with output.staging(place.final, discard=plan.dry_run) as folder:
         staged = place.staged(folder)
         if not staged.is_file:
@@ -267,7 +267,7 @@ def _emit(
         )
         written: list[Path] = writer.write(fitted, target, options=options, report=report)
         report.ledger.check()
-        _compare(fitted, writer, staged, report, plan, target.stretches)
+        _compare(fitted, writer, spec, staged, report, plan, target.stretches)
         report.outputs["outputs"] = layout.listing(staged, written)
         if opened is not None:
             _rename(report, opened)
@@ -277,6 +277,16 @@ def _emit(
         if not plan.dry_run:
             with signals.undisturbed():
                 layout.commit(staged, place, written, overwrite=plan.overwrite)
+
+
+def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
+    """The label set as the target can hold it, and what that is: with these options it may be less than SPEC."""
+    narrowed = getattr(writer, "narrowed", None)
+    if narrowed is None:
+        return fit.fitted(labels, writer.SPEC, report), writer.SPEC
+    spec, step = narrowed(labels, options=options, report=report)
+    fitted = fit.fitted(labels, spec, report)
+    return (fitted if step is None else fitted.then(step)), spec
 
 
 def _workers(wanted: int | None, labels: LabelSet) -> int:
@@ -295,7 +305,13 @@ def _stage(progress: Progress | None, stage: str, total: int | None) -> Callable
 
 
 def _compare(
-    fitted: LabelSet, writer: Any, staged: Layout, report: Report, plan: Plan, stretches: list[Stretch]
+    fitted: LabelSet,
+    writer: Any,
+    spec: Spec,
+    staged: Layout,
+    report: Report,
+    plan: Plan,
+    stretches: list[Stretch],
 ) -> None:
     """Read the staged output back, with reports of its own: nothing of this counts as read."""
     if plan.verify == "none":
@@ -306,13 +322,13 @@ def _compare(
     sample = verifying.sample_size(fitted.size) if plan.verify == "auto" else None
     if sample is not None and stretches:
         some = [stretches[i] for i in verifying.spread(len(stretches), EXCERPTS)]
-        compared = verifying.verify_excerpts(fitted, _excerpts(some, writer, staged), writer.SPEC)
+        compared = verifying.verify_excerpts(fitted, _excerpts(some, writer, staged), spec)
     else:
         try:
             written = writer.read(staged.final, options=writer.ReadOptions(), report=Report())
         except ConvertError as error:
             raise verifying.unreadable(error) from error
-        compared = verifying.verify(fitted, written, writer.SPEC, sample=sample)
+        compared = verifying.verify(fitted, written, spec, sample=sample)
     if sample is not None and fitted.size is not None and compared < fitted.size:
         text = f"compared {compared:,} of {fitted.size:,} items with the source after writing"
         report.add(Code.NOT_VERIFIED, text)

@@ -179,7 +179,14 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Format(Protocol):
-    """Satisfied by every module named in the registry."""
+    """Satisfied by every module named in the registry.
+
+    A module whose target holds less or more with other options (a task of YOLO's, a file beside or none) also has
+
+        narrowed(labels: LabelSet, *, options, report: Report) -> tuple[Spec, Step | None]
+
+    which says what this target holds, and what is to be done to records after they were made to fit that.
+    """
 
     SPEC: Spec
     ReadOptions: type[Any]

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
-    "coco": ("nucleus_convert.converters.coco", "COCO JSON: instances, keypoints, captions, results, LVIS"),
+    "coco": ("nucleus_convert.converters.coco", "COCO JSON: instances, keypoints, captions, results, LVIS, panoptic"),
+    "voc": ("nucleus_convert.converters.voc", "Pascal VOC: XML, ImageSets, masks, results"),
+    "yolo": ("nucleus_convert.converters.yolo", "YOLO text labels: Ultralytics and Darknet, five tasks"),
     "nucleus": ("nucleus_convert.converters.nucleus", "Scale Nucleus payloads as JSON Lines"),
     "maskpng": ("nucleus_convert.converters.maskpng", "PNG masks: one a mask, or one of indices an image"),
     "rle": ("nucleus_convert.converters.rle", "run-length masks as JSON Lines"),
@@ -25,7 +27,17 @@ ALIASES: Final[Mapping[str, str]] = {
     "lvis": "coco",
     "scale-nucleus": "nucleus",
     "scale": "nucleus",
+    "pascal-voc": "voc",
+    "pascalvoc": "voc",
+    "pascal_voc": "voc",
     "model": "ir",
+    "yolov3": "yolo",
+    "yolov5": "yolo",
+    "yolov8": "yolo",
+    "yolo11": "yolo",
+    "yolov11": "yolo",
+    "ultralytics": "yolo",
+    "darknet": "yolo",
 }
 
 FOREIGN: Final[Mapping[str, str]] = {
@@ -34,9 +46,6 @@ FOREIGN: Final[Mapping[str, str]] = {
     "labelstudio": "Label Studio JSON is not read; export COCO from it",
     "label-studio": "Label Studio JSON is not read; export COCO from it",
     "tfrecord": "TFRecord is not read; export COCO or Pascal VOC from the tool that made it",
-    "voc": "Pascal VOC is not read yet in this version",
-    "pascal-voc": "Pascal VOC is not read yet in this version",
-    "yolo": "YOLO is not read yet in this version",
     "kitti": "KITTI is not read yet in this version",
     "cvat": "CVAT XML is not read yet in this version; export COCO from CVAT",
     "csv": "CSV has no agreed meaning for labels; convert it to COCO results first",

@@ -279,7 +279,9 @@ def _annotation(
     meant: dict[str, list[Any]] = {}
     for shape in expected.shapes:
         meant.setdefault(KINDS[type(shape)], []).append(shape)
-    originals = [kind for kind in meant if kind not in expected.derived and SHAPE_FEATURES[kind] in here]
+    # The last shapes are those that were added; an original may be of the same kind as one of them.
+    drawn = expected.shapes[: len(expected.shapes) - len(expected.derived)]
+    originals = [shape for shape in drawn if SHAPE_FEATURES[KINDS[type(shape)]] in here]
     for kind, shapes in meant.items():
         if SHAPE_FEATURES[kind] not in here:
             continue

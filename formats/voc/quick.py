@@ -1,0 +1,198 @@
+"""Annotation XML the quick way: files of a data set are alike, so each is matched with what came before.
+
+The structure of an object, and of the rest of a file, is parsed once (by :mod:`xml`) and turned into a
+regular expression that takes the texts out in one go; a file that matches needs no parser. What is out of the
+ordinary (comments, entities, attributes, an unusual order for the first time) goes to the parser.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from nucleus_convert.converters.errors import ConvertError
+from nucleus_convert.formats.voc.xml import MAX_BYTES, Document, Value, parse
+
+_CONTROL: Final = bytes(set(range(32)) - {9, 10, 13})
+_DECLARATION = re.compile(r"\s*<\?xml[^>?]*\?>")
+_TAG = re.compile(r"<[^>]*>")
+_PLAIN = re.compile(r"</?([A-Za-z_][\w.-]*)>", re.ASCII)
+_MOST_TAGS: Final = 400
+_KEPT: Final = 64
+"""Structures remembered: a data set has a handful."""
+
+
+class Template:
+    """A structure seen before.
+
+    Attributes:
+        match: matches a stretch of that structure, its groups the texts of the leaves.
+        leaves: the path of each leaf, as "bndbox/xmin".
+        facts: what a caller has worked out about the structure.
+    """
+
+    __slots__ = ("_shape", "facts", "leaves", "match")
+
+    def __init__(self, tags: list[str], stretch: Value) -> None:
+        pattern, self.leaves = _pattern(tags)
+        self.match = re.compile(pattern).fullmatch
+        self._shape = stretch
+        self.facts: Any = None
+
+    def value(self, texts: tuple[str, ...]) -> Value:
+        """The value, of this structure, with other texts."""
+        return _filled(self._shape, iter(texts))
+
+
+def _filled(shape: Value, texts: Any) -> Value:
+    if isinstance(shape, dict):
+        return {name: _filled(value, texts) for name, value in shape.items()}
+    return next(texts).strip()
+
+
+def _pattern(tags: list[str]) -> tuple[str, list[str]]:
+    """The regular expression of a stretch with these tags, and the paths of its leaves."""
+    pieces = [r"\s*"]
+    leaves: list[str] = []
+    path: list[str] = []
+    leaf = False
+    for tag in tags:
+        opening = not tag.startswith("</")
+        if opening:
+            path.append(tag[1:-1])
+        elif leaf:
+            leaves.append("/".join(path))
+            pieces[-1] = "([^<]*)"
+        pieces += [re.escape(tag), r"\s*"]
+        leaf = opening
+        if not opening:
+            path.pop()
+    return "".join(pieces), leaves
+
+
+class Quick:
+    """A file that was read without a parser: its structures and their texts."""
+
+    __slots__ = ("head", "head_texts", "objects")
+
+    def __init__(
+        self, head: Template, head_texts: tuple[str, ...], objects: list[tuple[Template, tuple[str, ...]]]
+    ) -> None:
+        self.head = head
+        self.head_texts = head_texts
+        self.objects = objects
+
+    def document(self) -> Document:
+        """The same as :func:`xml.parse` gives."""
+        fields = self.head.value(self.head_texts)
+        return Document(fields, [template.value(texts) for template, texts in self.objects])
+
+
+class Reader:
+    """Reads file after file, remembering structures."""
+
+    def __init__(self) -> None:
+        self._heads: list[Template] = []
+        self._objects: list[Template] = []
+        self._refused: set[str] = set()
+
+    def __reduce__(self) -> Any:
+        return Reader, ()
+
+    def quick(self, data: bytes) -> Quick | None:
+        """The file's texts, or None where it has to be parsed."""
+        if b"&" in data or b"<!" in data or len(data) > MAX_BYTES or b"]]>" in data:
+            return None
+        if len(data.translate(None, _CONTROL)) != len(data):
+            return None
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return None
+        if "<?" in text:
+            declared = _DECLARATION.match(text)
+            if declared is None or text[: declared.end()].lstrip() != text[: declared.end()]:
+                return None
+            said = declared.group().lower()
+            if "encoding" in said and "utf-8" not in said:
+                return None
+            text = text[declared.end() :]
+            if "<?" in text:
+                return None
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        head, *stretches = text.split("<object>")
+        objects: list[tuple[Template, tuple[str, ...]]] = []
+        for stretch in stretches:
+            inner, closing, tail = stretch.partition("</object>")
+            if not closing:
+                return None
+            head += tail
+            for i, template in enumerate(self._objects):
+                found = template.match(inner)
+                if found is not None:
+                    if i > 2:
+                        self._objects.insert(0, self._objects.pop(i))
+                    break
+            else:
+                made = self._learn(inner, self._objects, whole=False)
+                if made is None or (found := made.match(inner)) is None:
+                    return None
+                template = made
+            objects.append((template, found.groups()))
+        for i, template in enumerate(self._heads):
+            found = template.match(head)
+            if found is not None:
+                if i > 2:
+                    self._heads.insert(0, self._heads.pop(i))
+                return Quick(template, found.groups(), objects)
+        made = self._learn(head, self._heads, whole=True)
+        if made is None or (found := made.match(head)) is None:
+            return None
+        return Quick(made, found.groups(), objects)
+
+    def _learn(self, stretch: str, known: list[Template], *, whole: bool) -> Template | None:
+        """The structure of a stretch, if it is one to remember: plain tags, no name twice, no mixed text."""
+        tags = _TAG.findall(stretch)
+        key = "".join(tags)
+        if key in self._refused or not (4 if whole else 2) <= len(tags) <= _MOST_TAGS:
+            return None
+        made: Template | None = None
+        if all(_PLAIN.fullmatch(tag) for tag in tags):
+            try:
+                document = parse((key if whole else f"<annotation>{key}</annotation>").encode())
+            except ConvertError:
+                document = None
+            # Texts beside children, and names that repeat, are for the parser.
+            if document is not None and not document.objects and _simple(document.fields):
+                if not whole:
+                    made = Template(tags, document.fields)
+                elif tags[0] == "<annotation>" and tags[-1] == "</annotation>":
+                    made = _Whole(tags, document.fields)
+        if made is None:
+            if len(self._refused) < 1000:
+                self._refused.add(key)
+            return None
+        known.insert(0, made)
+        del known[_KEPT:]
+        return made
+
+
+class _Whole(Template):
+    """The structure of a file without its objects."""
+
+    __slots__ = ()
+
+    def __init__(self, tags: list[str], fields: dict[str, Value]) -> None:
+        super().__init__(tags, fields)
+        self.leaves = [path.removeprefix("annotation/") for path in self.leaves]
+        if not fields:
+            self.leaves = []
+
+
+def _simple(fields: dict[str, Value]) -> bool:
+    """Whether no name repeats, so that leaves and texts correspond one to one."""
+    return all(
+        not isinstance(value, list) and (not isinstance(value, dict) or _simple(value))
+        for value in fields.values()
+    )
