@@ -256,6 +256,8 @@ class _Reader:
                 self.report.add(Code.IGNORED_FILE, path.name, format="coco", where=Where(file=str(path)))
         for part in self.parts:
             part.index.freeze(len(self.images))
+        # In an order that does not depend on what the files are called.
+        self.entries.sort(key=lambda entry: entry.get("subset") or "")
         header = msgspec.structs.replace(
             self.header,
             labels=tuple(self.labels.values()),

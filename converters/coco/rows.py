@@ -34,7 +34,7 @@ from nucleus_convert.formats import coco as wire
 
 NOTES = frozenset({"row", "closed", "counts", "rle", "visibility", "keys"})
 """What the reader notes among the extras: place in the file, rings that repeat their first point, runs given
-as a list, other keys of an RLE, visibilities as given. A source's own keys of these names go under ``keys``."""
+as a list, other keys of an RLE, visibilities as given. A source's own keys so named are under ``keys``."""
 
 _UNSET = msgspec.UNSET
 _CROWDS: dict[Any, Any] = {0: False, 1: True, _UNSET: None}

@@ -366,7 +366,8 @@ class _Writer:
     def _name(self, entries: list[dict[str, Any]], task: str, subset: str | None) -> str:
         """A name for a file in the folder: the source's if it can be one, or made of the subset's."""
         wanted = entries[0].get("name") if entries else None
-        if not isinstance(wanted, str) or not re.fullmatch(r"[\w-][\w .-]*\.json", wanted):
+        alike = sum(entry.get("name") == wanted for entry in self.entries)
+        if alike > 1 or not isinstance(wanted, str) or not re.fullmatch(r"[\w-][\w .-]*\.json", wanted):
             told = re.sub(r"[^\w.-]", "-", subset)[:80] if subset else ""
             wanted = f"{task}_{told}.json" if told else f"{task}.json"
         name, count = wanted, 1

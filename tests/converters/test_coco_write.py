@@ -513,6 +513,31 @@ def test_a_folder_of_splits_comes_back_as_it_was(tmp_path: Path) -> None:
     assert back == {name: value for name, value in files.items() if name != "test.json"}
 
 
+def test_splits_in_folders_of_their_own_come_back_by_their_names(tmp_path: Path) -> None:
+    """Roboflow: each file has the same name, and they stand in another order under other names."""
+    values = {name: document(row(), info={"split": name}) for name in ("test", "train", "valid")}
+    for name, value in values.items():
+        save(value, tmp_path / "set" / name / "_annotations.coco.json")
+    labels = opened(tmp_path / "set")
+    written(labels, tmp_path / "again")
+    folder = tmp_path / "again/annotations"
+    assert {path.name: json.loads(path.read_text()) for path in folder.iterdir()} == {
+        f"instances_{name}.json": value for name, value in values.items()
+    }
+    unnamed = [{**entry, "name": ""} for entry in labels.header.extras["coco"]["files"]]
+    assert [
+        {**entry, "name": ""} for entry in opened(tmp_path / "again").header.extras["coco"]["files"]
+    ] == unnamed
+
+
+def test_what_is_noted_of_files_does_not_depend_on_their_names(tmp_path: Path) -> None:
+    for name in ("captions_val", "instances_train", "instances_val"):
+        save({"images": [IMAGE], "info": name}, tmp_path / f"set/annotations/{name}.json")
+    labels = opened(tmp_path / "set")
+    written(labels, tmp_path / "again")
+    assert opened(tmp_path / "again").header == labels.header
+
+
 def test_tasks_of_one_split_are_joined_in_one_file(tmp_path: Path) -> None:
     save(document(row()), tmp_path / "set/annotations/instances_val.json")
     captions = document({"id": 1, "image_id": 1, "caption": "x"}, info={"b": 2})
