@@ -106,7 +106,9 @@ CATALOGUE: dict[Code, Entry] = {
         "Look at the examples: such a shape is drawn by no tool.",
     ),
     Code.NO_SHAPE: Entry(
-        Severity.WARNING, "object without any shape ({what})", "The label and attributes are kept; nothing can be drawn."
+        Severity.WARNING,
+        "object without any shape ({what})",
+        "The label and attributes are kept; nothing can be drawn.",
     ),
     Code.SIZE_MISSING: Entry(
         Severity.WARNING, "image size {what}", "Give sizes in the source; masks and normalised formats need them."

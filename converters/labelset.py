@@ -12,6 +12,8 @@ from typing import Protocol
 
 import msgspec
 
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import Where
 from nucleus_convert.converters.model import Annotation, Header, Record
 from nucleus_convert.converters.report import Report
 
@@ -27,7 +29,9 @@ class Source(Protocol):
 class Step(Protocol):
     """Something done to each record: picklable. None drops the record (the step reports it)."""
 
-    def __call__(self, record: Record, report: Report) -> Record | None: ...
+    def __call__(self, record: Record, report: Report) -> Record | None:
+        """The record as it goes on, or None."""
+        ...
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -36,6 +40,7 @@ class Memory(msgspec.Struct, frozen=True):
     held: Sequence[Record]
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
+        """The held records of a stretch."""
         yield from self.held[start:stop]
 
 
@@ -45,12 +50,16 @@ class MapStep(msgspec.Struct, frozen=True):
     function: Callable[[Record], Record | None]
 
     def __call__(self, record: Record, report: Report) -> Record | None:
+        """What the function makes of the record; what it leaves out is reported."""
         changed = self.function(record)
+        where = Where(item=str(record.item.path or record.item.id))
         if changed is None:
-            report.add("filtered", "item", where=None)
+            report.add(Code.FILTERED, "item", where=where)
             report.ledger.drop_record(record)
         else:
-            report.ledger.drop_difference(record, changed)
+            gone = report.ledger.drop_difference(record, changed)
+            for kind, count in gone.items():
+                report.add(Code.FILTERED, kind, where=where, count=count)
         return changed
 
 

@@ -185,7 +185,7 @@ class Annotation(Strict, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Camera(Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """A calibrated camera: position and heading quaternion (w, x, y, z, Hamilton) in the world, intrinsics in pixels."""
+    """A camera: position and heading quaternion (w, x, y, z, Hamilton) in the world, intrinsics in pixels."""
 
     position: tuple[Number, Number, Number]
     heading: tuple[Number, Number, Number, Number]

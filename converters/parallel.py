@@ -29,7 +29,9 @@ CHUNK = 256
 class Encode(Protocol[T_co]):
     """Turns a stretch of records into something to write: picklable, and so is what it returns."""
 
-    def __call__(self, records: Iterator[Record], report: Report) -> T_co: ...
+    def __call__(self, records: Iterator[Record], report: Report) -> T_co:
+        """Encode the records of a stretch."""
+        ...
 
 
 def encode_chunks(

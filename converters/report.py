@@ -110,10 +110,14 @@ class Ledger:
         """An annotation is left out, with its shapes."""
         self.fate((("object", "dropped"), *((_kind(type(shape)), "dropped") for shape in shapes)))
 
-    def drop_difference(self, before: Record, after: Record) -> None:
-        """Account for a record that a caller's function changed: what is gone is dropped, what is new counts as read."""
+    def drop_difference(self, before: Record, after: Record) -> dict[str, int]:
+        """Account for a record that a caller's function changed: what is gone is dropped, what is new is read.
+
+        Returns:
+            How many of each kind are gone.
+        """
         if before is after or before.annotations is after.annotations:
-            return
+            return {}
         difference = _count_kinds(before)
         difference.subtract(_count_kinds(after))
         for kind, count in difference.items():
@@ -121,6 +125,7 @@ class Ledger:
                 self.fate(((kind, "dropped"),), count)
             elif count < 0:
                 self.read_more(kind, -count)
+        return {kind: count for kind, count in difference.items() if count > 0}
 
     def merge(self, other: Ledger) -> None:
         """Add another ledger's counts."""
