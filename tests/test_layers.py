@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 US = "nucleus_convert"
 FORMATS = frozenset(registry.FORMATS)
 FOR_FORMAT_FILES = {"errors", "report"}  # of the core, all that formats/ may know
-CONDUCTORS = {"pipeline", "fit", "verify", "registry", "maskfiles"}  # they drive the formats, and formats never drive them
+# They drive the formats, and formats never drive them.
+CONDUCTORS = {"pipeline", "fit", "verify", "registry", "maskfiles"}
 
 MODULES = {
     path: ".".join((US, *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
