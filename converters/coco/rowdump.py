@@ -289,7 +289,7 @@ def _where(annotation: Annotation, item: Item) -> Where:
 
 
 def _unsaid(row: dict[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
-    """What was noted of a segmentation that the row no longer has: of a polygon where there is a mask now, or so."""
+    """What was noted of a segmentation that the row no longer has: of a polygon where there is a mask now."""
     masked = isinstance(row.get("segmentation"), dict)
     names = ("closed", "segmentation") if masked else ("counts", "rle") if row.get("segmentation") else ()
     return {name: extras[name] for name in names if name in extras and extras[name] != row.get(name)}

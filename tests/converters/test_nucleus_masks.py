@@ -338,8 +338,8 @@ def test_workers_make_the_same_bytes(tmp_path: Path) -> None:
     make(tmp_path / "in.json", per_image=3, images=300)
     for workers in (1, 2):
         convert(
-            tmp_path / "in.json", tmp_path / str(workers), source="coco", segmentation="panoptic", workers=workers,
-            mask_url_prefix="masks", verify="none",
+            tmp_path / "in.json", tmp_path / str(workers), source="coco", segmentation="panoptic",
+            workers=workers, mask_url_prefix="masks", verify="none",
         )  # fmt: skip
     one, two = (
         {
