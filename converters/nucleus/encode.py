@@ -6,7 +6,6 @@ shape by shape (:mod:`draw`).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +27,7 @@ from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
-_NULL = re.compile(rb"null")
+
 _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
@@ -389,7 +388,7 @@ class Stretch:
 
         Only where there are more nulls than are ``meant`` to be there is every value looked at.
         """
-        if len(_NULL.findall(lines)) != meant:
+        if lines.count(b"null") != meant:
             for payload in payloads:
                 path = not_finite(msgspec.to_builtins(payload))
                 if path is not None:
