@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -368,7 +370,12 @@ def planted(path: Path) -> int:
         return value
 
     for file in [path] if path.is_file() else sorted(path.rglob("*")):
-        if file.suffix in (".jsonl", ".ndjson"):
+        if file.suffix == ".xml":
+            pieces = re.split("(?=</(?:object|annotation)>)", file.read_text())
+            unknown = [f'<zzz>{{"deep": [{count + i}, null]}}</zzz>' for i in range(1, len(pieces))]
+            file.write_text("".join(a + b for a, b in zip_longest(pieces, unknown, fillvalue="")))
+            count += len(unknown)
+        elif file.suffix in (".jsonl", ".ndjson"):
             lines = [plant(json.loads(line)) for line in file.read_text().splitlines() if line.strip()]
             file.write_text("".join(json.dumps(line) + "\n" for line in lines))
         elif file.suffix == ".json":
@@ -387,7 +394,8 @@ def planted(path: Path) -> int:
 def found(path: Path) -> int:
     """How many of the planted keys are in the files."""
     files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-    return sum(one.read_bytes().count(b'"deep":[') + one.read_bytes().count(b'"deep": [') for one in files)
+    # As JSON, or as JSON within a text, whose quotes are escaped.
+    return sum(len(re.findall(rb'deep\\?": ?\[', one.read_bytes())) for one in files)
 
 
 @formats

@@ -171,7 +171,8 @@ def test_a_function_on_each_record_is_accounted_for() -> None:
     report = Report()
     kept = list(cats(3).map(half).records(report))
     assert [len(record.annotations) for record in kept] == [0, 2]
-    assert report.count("filtered") == 1
+    assert report.count("filtered", "item") == 1
+    assert report.count("filtered", "object") == report.count("filtered", "box") == 1
     assert report.ledger.balance() == {
         "item": {"read": 3, "written": 0, "carried": 0, "dropped": 1, "skipped": 0},
         "object": {"read": 4, "written": 0, "carried": 0, "dropped": 2, "skipped": 0},

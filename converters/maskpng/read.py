@@ -24,7 +24,7 @@ NAME = "maskpng"
 
 
 def sniff(source: Path) -> str | None:
-    """None for a folder with a manifest of ours, a PNG, or a folder with nothing but PNGs."""
+    """None for a folder with a manifest of ours, a PNG, or a folder of PNGs."""
     if source.is_file():
         return None if loose.is_png(source) else "it is not a PNG"
     if (source / wire.MANIFEST).is_file():
@@ -35,7 +35,10 @@ def sniff(source: Path) -> str | None:
             return f"it holds {path.name}, which is no PNG, and no {wire.MANIFEST}"
         if count > 20:
             break
-    return None if loose.pictures(source, limit=1) else f"it holds no PNG and no {wire.MANIFEST}"
+    if not any(loose.is_png(path) for path in source.iterdir() if path.is_file()):
+        # Pictures in folders of folders are more often a data set's images than masks.
+        return f"it holds no PNG of its own and no {wire.MANIFEST}"
+    return None
 
 
 def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:

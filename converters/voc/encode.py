@@ -97,7 +97,7 @@ class Encoder:
         self._tags(record, made, order, kept, with_item, report)
         self._lines(record, made, order, kept, with_item, report)
         if with_item:
-            kept["annotations"] = msgspec.to_builtins(with_item)
+            kept["annotations"] = msgspec.to_builtins([_own(annotation) for annotation in with_item])
         natural = [place for kind in ("objects", "tags", "lines", "carried") for _, place in order[kind]]
         if natural != sorted(natural):
             kept["order"] = natural
@@ -177,7 +177,7 @@ class Encoder:
             want = _want(annotation)
             mine = self.stem is None and "results" in annotation.extras.get("voc", {})
             back = msgspec.structs.replace(read, extras=annotation.extras) if mine else read
-            exact = exact and reserved.same(msgspec.structs.replace(annotation, derived=()), back)
+            exact = exact and reserved.same(_own(annotation), back)
             shown = read.shapes[0]
             fates.append(
                 (
@@ -316,6 +316,11 @@ class Encoder:
         assert isinstance(made, dict)
         made["filename"] = clean(fields["filename"])
         return made
+
+
+def _own(annotation: Annotation) -> Annotation:
+    """The annotation with only the shapes that the source gave it."""
+    return msgspec.structs.replace(annotation, shapes=_want(annotation), derived=())
 
 
 def _want(annotation: Annotation) -> tuple[Any, ...]:
