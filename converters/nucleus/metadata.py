@@ -285,8 +285,8 @@ def sealed(meta: dict[str, Any], reserved: dict[str, Any]) -> dict[str, Any]:
 # --- one kind for a key --------------------------------------------------------------------------------
 
 
-def as_strings(metadata: dict[str, Any], keys: set[str]) -> int:
-    """Turn the numbers under ``keys`` into text, remembered under the reserved key; return how many."""
+def as_strings(metadata: dict[str, Any], keys: set[str]) -> list[str]:
+    """Turn the numbers under ``keys`` into text, remembered under the reserved key; return under which."""
     found = [key for key in metadata if key in keys and type(metadata[key]) in (int, float)]
     if found:
         for key in found:
@@ -296,4 +296,4 @@ def as_strings(metadata: dict[str, Any], keys: set[str]) -> int:
             reserved = {"v": VERSION}
         reserved["numbers"] = found
         metadata[KEY] = reserved
-    return len(found)
+    return found

@@ -6,6 +6,7 @@ video to be one image, without gaps. What is not so is written as single items, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,8 @@ class Assembled(msgspec.Struct):
     item_positions: list[int]
     kinds: Kinds
     ids: set[str]
-    strings: int = 0
+    strings: Counter[str] = msgspec.field(default_factory=Counter)
+    """How often numbers under a metadata key were written as text."""
 
 
 def assemble(
@@ -205,7 +207,7 @@ def _frames(
 def _metadata(frame: Frame, numeric_text: set[str], done: Assembled) -> dict[str, Any]:
     metadata: dict[str, Any] = DECODE(frame.metadata)
     if numeric_text:
-        done.strings += as_strings(metadata, numeric_text)
+        done.strings.update(as_strings(metadata, numeric_text))
     return metadata
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -212,30 +212,29 @@ class _Writer:
         self.kinds.merge(packer.kinds)
 
     def _one_kind_each(
-        self, paths: dict[str, list[Path]], item_conflicts: set[str], already: int, scene_kinds: Kinds
+        self,
+        paths: dict[str, list[Path]],
+        item_conflicts: set[str],
+        counts: Counter[str],
+        scene_kinds: Kinds,
     ) -> None:
-        """Turn numbers into text under each key that holds text too: Nucleus refuses keys of two kinds."""
-        counts: dict[str, int] = dict.fromkeys(sorted(item_conflicts), 0)
+        """Turn numbers into text under each key that holds text too: Nucleus refuses keys of two kinds.
+
+        ``counts`` are those of items in scenes, where that is done already.
+        """
         scopes = (
             ((wire.ITEMS,), item_conflicts),
             ((wire.ANNOTATIONS, wire.PREDICTIONS), self.kinds.conflicts),
             ((wire.SCENES,), scene_kinds.conflicts),
         )
         for stems, conflicts in scopes:
-            if not conflicts:
-                continue
-            change = _Stringer(conflicts)
-            for stem in stems:
-                paths[stem] = rewrite(paths[stem], self.options.part_bytes, stem, change)
-            for key, count in change.counts.items():
-                counts[key] = counts.get(key, 0) + count
-        for key, count in counts.items():
-            self.report.add(
-                Code.METADATA_AS_STRING,
-                f"'{key}'",
-                format=FORMAT,
-                count=max(count, 1) if already or count else 1,
-            )
+            if conflicts:
+                change = _Stringer(conflicts)
+                for stem in stems:
+                    paths[stem] = rewrite(paths[stem], self.options.part_bytes, stem, change)
+                counts.update(change.counts)
+        for key in sorted(counts):
+            self.report.add(Code.METADATA_AS_STRING, f"'{key}'", format=FORMAT, count=counts[key])
 
     def _sidecars(self, order: list[int] | None) -> None:
         if self.taxonomies:
@@ -263,22 +262,21 @@ class _Writer:
 class _Stringer:
     """Rewrites a line so that the numbers under some metadata keys are text; counts them by key."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self.keys = set(keys)
-        self.counts: dict[str, int] = dict.fromkeys(sorted(self.keys), 0)
-        self._marks = [ENCODER.encode(key) + b":" for key in self.keys]
+    def __init__(self, keys: set[str]) -> None:
+        self.keys = keys
+        self.counts: Counter[str] = Counter()
+        self._marks = [ENCODER.encode(key) + b":" for key in sorted(keys)]
 
     def __call__(self, line: bytes) -> bytes:
         if not any(mark in line for mark in self._marks):
             return line
         payload: dict[str, Any] = DECODE(line)
-        changed = 0
+        changed: list[str] = []
         for holder in (payload, *(payload.get("annotations") or ())):
             metadata = holder.get("metadata")
             if metadata:
-                for key in self.keys & metadata.keys():
-                    self.counts[key] += type(metadata[key]) in (int, float)
                 changed += meta_keys.as_strings(metadata, self.keys)
+        self.counts.update(changed)
         return ENCODER.encode(payload) + b"\n" if changed else line
 
 

@@ -110,7 +110,7 @@ def role_of(row: Any) -> Role | None:
     if has_name and ("frames" in row or "video_url" in row) and "type" not in row:
         return "scene"
     kind = row.get("type")
-    if (kind in GROUPS and (has_name or "geometry" in row or "mask_url" in row)) or (
+    if (type(kind) is str and kind in GROUPS and (has_name or "geometry" in row or "mask_url" in row)) or (
         has_name and ("geometry" in row or "mask_url" in row)
     ):
         return "payload"

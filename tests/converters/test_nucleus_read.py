@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nucleus_convert import (
     Annotation,
@@ -666,6 +670,59 @@ def test_another_programs_dataset_file_is_none_of_ours(save: Callable[..., Path]
 def test_what_is_not_nucleus(save: Callable[..., Path], tmp_path: Path, content: str) -> None:
     assert nucleus.sniff(save("x.json", content)) is not None
     assert nucleus.sniff(tmp_path) is not None
+
+
+_atoms = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(allow_nan=False),
+    st.sampled_from(["", "a", "box"]),
+)
+_names = st.sampled_from(["x", "v", "id", "label", "type", "coco", "fields"])
+_anything = st.recursive(
+    _atoms,
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(_names, inner, max_size=2)),
+    max_leaves=4,
+)
+
+
+def _spots(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where in a JSON value something could be put in another's place."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(spot for key, entry in pairs for spot in _spots(entry, (*path, key)))]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_whatever_stands_in_a_row_it_is_read_or_refused(fixtures: Path, data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(["payloads", "written/out"]))
+    name = data.draw(st.sampled_from(["items", "annotations", "predictions", "scenes"]))
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "x"
+        shutil.copytree(fixtures / "nucleus" / case, source)
+        rows = [json.loads(line) for line in (source / f"{name}.jsonl").read_bytes().splitlines()]
+        spot = data.draw(st.sampled_from(_spots(rows)[1:]))
+        holder: Any = rows
+        for step in spot[:-1]:
+            holder = holder[step]
+        holder[spot[-1]] = data.draw(_anything)
+        (source / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        if data.draw(st.booleans()):
+            (source / "dataset.json").unlink(missing_ok=True)
+        report = Report("quarantine")
+        try:
+            found = records(source, report)
+        except ConvertError:
+            return  # of the file as a whole
+        labels = from_records(Header(), found)
+        report = Report()
+        nucleus.write(
+            labels,
+            Target(Path(folder), Path(folder)),
+            options=nucleus.WriteOptions(reference_id="id"),
+            report=report,
+        )
 
 
 # ---------------------------------------------------------------------- without the sidecar
