@@ -27,7 +27,6 @@ from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
-
 _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
