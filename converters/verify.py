@@ -274,7 +274,7 @@ def _annotation(
 ) -> Iterator[Difference]:
     if expected.label != actual.label:
         yield Difference("label", expected.label, actual.label)
-    yield from _fields(expected, actual, ANNOTATION_FEATURES, here, "")
+    yield from _fields(_anywhere(expected, spec.name), actual, ANNOTATION_FEATURES, here, "")
     read = {KINDS[type(shape)]: shape for shape in actual.shapes}
     meant: dict[str, list[Any]] = {}
     for shape in expected.shapes:
@@ -294,6 +294,15 @@ def _annotation(
     for kind, shape in read.items():
         if kind not in meant and kind not in actual.derived:
             yield Difference(kind, None, shape)
+
+
+def _anywhere(annotation: Annotation, target: str) -> Annotation:
+    """The annotation without its place among its own format's rows: it moves up where others were left out."""
+    own = annotation.extras.get(target)
+    if not own or "row" not in own:
+        return annotation
+    rest = {key: value for key, value in own.items() if key != "row"}
+    return msgspec.structs.replace(annotation, extras={**annotation.extras, target: rest})
 
 
 def _shape(kind: str, expected: Any, actual: Any, decimals: int | None) -> Iterator[Difference]:

@@ -151,7 +151,7 @@ class Canvas:
         )
         payload.taxonomy_name = taxonomy
         if annotation.track is not None:
-            payload.track_reference_id = str(annotation.track)
+            payload.track_reference_id = str(annotation.track) or None  # empty is unset to the SDK
         if annotation.embedding is not None and kind in ("box", "polygon"):
             payload.embedding_vector = annotation.embedding
         if predicted:
@@ -267,7 +267,7 @@ class Canvas:
         }
         if with_reserved(meta, reserved):
             line["metadata"] = meta
-        if first.track is not None:
+        if first.track not in (None, ""):
             line["track_reference_id"] = str(first.track)
         taxonomy = first.shape(Tag).taxonomy
         if taxonomy is not None:

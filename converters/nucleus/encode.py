@@ -212,7 +212,7 @@ class Stretch:
             else:
                 used.add(name)
                 meta = packer.annotation(annotation, reserved)
-                track = None if annotation.track is None else str(annotation.track)
+                track = None if annotation.track is None else str(annotation.track) or None
                 if more is None:
                     if len(reserved) > 1:
                         meta[KEY] = reserved

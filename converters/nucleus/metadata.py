@@ -183,7 +183,7 @@ class Packer:
             value = getattr(annotation, field)
             if value is not None and field != "crowd":
                 self._plain(key, value, self.kinds, meta, reserved, declare=field != "difficult")
-        if annotation.track is not None and type(annotation.track) is not str:
+        if annotation.track is not None and (type(annotation.track) is not str or not annotation.track):
             reserved.setdefault("fields", {})["track"] = annotation.track
 
     def _plain(
