@@ -42,9 +42,7 @@ def checked(row: Any, place: Place, kind: str | None = None) -> tuple[Any, dict[
         found = "mask"
     made = wire.ROWS.get(found) if type(found) is str else None
     if made is None:
-        raise SchemaError(
-            f"unknown payload type {found!r:.60}", place(".type"), hint=f"types: {', '.join(wire.ROWS)}"
-        )
+        raise SchemaError(f"unknown payload type {found!r:.60}", place(".type"), hint=f"types: {', '.join(wire.ROWS)}")
     row["type"] = found
     extras = {key: row.pop(key) for key in list(row) if key not in made.__struct_fields__ and key != "type"}
     for key in ("task_id", "dataset_item_id"):

@@ -200,9 +200,7 @@ def _keypoints(geometry: wire.SkeletonRead, reserved: Reserved, place: Place) ->
         x, y = point.x, point.y
         if (x is None) != (y is None) or (x is None and point.visible):
             raise SchemaError(
-                "a visible keypoint must have x and y"
-                if point.visible
-                else "a keypoint has only one of x and y",
+                "a visible keypoint must have x and y" if point.visible else "a keypoint has only one of x and y",
                 place(f".geometry.keypoints[{i}]"),
             )
         if x is None:

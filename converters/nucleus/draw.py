@@ -66,8 +66,7 @@ class Canvas:
         self.captions: list[str] = []
         self._used = {False: used, True: set[str]()}
         self._pictures = {
-            predicted: Picture(stretch, record.item, reference, predicted=predicted)
-            for predicted in (False, True)
+            predicted: Picture(stretch, record.item, reference, predicted=predicted) for predicted in (False, True)
         }
         self._regions = Regions(
             stretch.settings, stretch.settings.labels, record.item, record.annotations, stretch.report
@@ -96,9 +95,7 @@ class Canvas:
         used.add(result)
         return result
 
-    def _name(
-        self, annotation: Annotation, ordinal: int, reserved: dict[str, Any], *, predicted: bool
-    ) -> str:
+    def _name(self, annotation: Annotation, ordinal: int, reserved: dict[str, Any], *, predicted: bool) -> str:
         """The ``annotation_id`` of an annotation's first payload; notes under ``reserved`` what it was."""
         used = self._used[predicted]
         identity = annotation.id
@@ -122,9 +119,7 @@ class Canvas:
 
     # ------------------------------------------------------------------ payloads
 
-    def add_only(
-        self, annotation: Annotation, ordinal: int, kind: str, shape: Any, reserved: dict[str, Any]
-    ) -> None:
+    def add_only(self, annotation: Annotation, ordinal: int, kind: str, shape: Any, reserved: dict[str, Any]) -> None:
         """Add the only payload of an annotation, its geometry made and its fate counted already."""
         predicted = annotation.is_prediction
         if predicted:
@@ -146,9 +141,7 @@ class Canvas:
         label: str | None = None,
         taxonomy: str | None = None,
     ) -> None:
-        payload = Payload(
-            label or annotation.label or UNLABELLED, kind, shape, self.reference, name, meta or None
-        )
+        payload = Payload(label or annotation.label or UNLABELLED, kind, shape, self.reference, name, meta or None)
         payload.taxonomy_name = taxonomy
         if annotation.track is not None:
             payload.track_reference_id = str(annotation.track) or None  # empty is unset to the SDK
@@ -295,9 +288,7 @@ class Canvas:
         self._pictures[predicted].share(annotation, ordinal, mask, label)
         return [shape for shape in chosen if shape is not mask], mask
 
-    def _choose(
-        self, annotation: Annotation, ordinal: int, *, predicted: bool
-    ) -> tuple[list[Shape], list[Shape]]:
+    def _choose(self, annotation: Annotation, ordinal: int, *, predicted: bool) -> tuple[list[Shape], list[Shape]]:
         """The object's own shapes (not those that stand in for others), and the shapes to draw, in order."""
         originals = list(annotation.shapes)
         stand_ins: list[Shape] = []
@@ -444,9 +435,7 @@ def _among(shape: Any, others: list[Shape]) -> bool:
     return any(shape is other for other in others)
 
 
-def _note_fields(
-    annotation: Annotation, reserved: dict[str, Any], kinds: tuple[str, ...], *, predicted: bool
-) -> None:
+def _note_fields(annotation: Annotation, reserved: dict[str, Any], kinds: tuple[str, ...], *, predicted: bool) -> None:
     """Note what payloads of these kinds have no key for."""
     fields: dict[str, Any] = {}
     if not annotation.label:

@@ -180,9 +180,7 @@ class Stretch:
                 reserved is None
                 or annotation.embedding is not None
                 or FORMAT in extras
-                or (
-                    more is not None and not (numbered := _numbered(record) if numbered is None else numbered)
-                )
+                or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
             ):
                 if canvas is None:
                     canvas = Canvas(self, record, reference, used)
@@ -347,9 +345,7 @@ class Stretch:
             report.ledger.fate(fate, count)
         report.ledger.item("written", self.count)
         if self._missing:
-            report.add(
-                Code.MISSING_ID, "annotation", format=FORMAT, where=self._first_missing, count=self._missing
-            )
+            report.add(Code.MISSING_ID, "annotation", format=FORMAT, where=self._first_missing, count=self._missing)
         if self._relative:
             report.add(
                 Code.RELATIVE_URL,

@@ -103,9 +103,7 @@ class Index:
                 forms.normal(row)
             role = forms.role_of(row)
             if role is None:
-                raise SchemaError(
-                    "neither an item, a scene, a payload nor an exported row of Nucleus", place.where()
-                )
+                raise SchemaError("neither an item, a scene, a payload nor an exported row of Nucleus", place.where())
             holder = forms.normal(row["item"]) if type(row.get("item")) is dict else row
             reference = forms.reference_of(holder.get("reference_id", row.get("reference_id")))
             if not reference:

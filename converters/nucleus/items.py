@@ -135,9 +135,7 @@ def _camera(beside: Any, plain: dict[str, Any], reserved: Reserved, place: Place
         ) from error
     plain.pop("camera_params", None)
     rest = reserved.camera or Lens()
-    distortion = {
-        name: getattr(params, name) for name in wire.DISTORTION if getattr(params, name) is not None
-    }
+    distortion = {name: getattr(params, name) for name in wire.DISTORTION if getattr(params, name) is not None}
     distortion.update(rest.distortion)
     position, heading = params.position, params.heading
     return Camera(

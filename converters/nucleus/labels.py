@@ -62,9 +62,7 @@ class Labels:
         if probe.labels is not None or probe.annotations is not None:
             self.see_row({"labels": probe.labels, "annotations": probe.annotations})
 
-    def see(
-        self, label: Any, number: Any = None, parent: Any = None, names: Any = None, skeleton: Any = None
-    ) -> None:
+    def see(self, label: Any, number: Any = None, parent: Any = None, names: Any = None, skeleton: Any = None) -> None:
         """Take note of a label, and of what one payload says about it."""
         if type(label) is not str:
             return

@@ -56,9 +56,7 @@ FLAGS: Mapping[str, str] = {
 """Field of the model -> its plain key."""
 QUERYABLE: Mapping[str, tuple[str, ...]] = {"coco": ("area",)}
 """Format -> fields of its annotations that stand as plain keys."""
-ITEM_QUERYABLE: Mapping[str, tuple[str, ...]] = {
-    "coco": ("license", "date_captured", "coco_url", "flickr_url")
-}
+ITEM_QUERYABLE: Mapping[str, tuple[str, ...]] = {"coco": ("license", "date_captured", "coco_url", "flickr_url")}
 """Format -> fields of its items that stand as plain keys."""
 
 _EMPTY: Mapping[str, Any] = {}

@@ -19,9 +19,7 @@ DRAWN = ("polygon", "mask", "box", "line", "keypoints", "cuboid", "tag")
 class ReadOptions(BaseModel, extra="forbid"):
     """How to read Nucleus payloads."""
 
-    predictions: bool = Field(
-        False, description="Take everything for predictions, whatever the files are called."
-    )
+    predictions: bool = Field(False, description="Take everything for predictions, whatever the files are called.")
     mask_folder: Path | None = Field(
         None,
         description="Folder with the PNGs that mask payloads name, where mask_url does not lead to them.",
@@ -50,9 +48,7 @@ class WriteOptions(BaseModel, extra="forbid"):
         description="more than 255 masks in an image: fail, an index for each label instead, or the largest"
         " only (the others travel along)",
     )
-    simplify: float = Field(
-        0, ge=0, description="pixels by which corners of polygons made of masks may be left out"
-    )
+    simplify: float = Field(0, ge=0, description="pixels by which corners of polygons made of masks may be left out")
     reference_id: ReferenceId = Field(
         "path",
         description="What items are called: their relative path, its stem, its name, or the source's id.",

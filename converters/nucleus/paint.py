@@ -20,6 +20,7 @@ from nucleus_convert.formats.nucleus import wire
 if TYPE_CHECKING:
     from nucleus_convert.converters.nucleus.encode import Stretch
 
+
 class _Segment(msgspec.Struct):
     """A mask that has an index of its own. ``meta`` is its segment's metadata."""
 
@@ -146,9 +147,7 @@ class Picture:
         report_losses(composed, layers, settings.overlap, report, format=FORMAT)
         segments: list[Any] = []
         shared: dict[str, tuple[int, int]] = {}  # label -> index, objects
-        for ordinal, layer, index, lost in zip(
-            ordinals, layers, composed.indices, composed.lost, strict=True
-        ):
+        for ordinal, layer, index, lost in zip(ordinals, layers, composed.indices, composed.lost, strict=True):
             own = self._segments.get(ordinal)
             if own is None:
                 shared[layer.label] = index, shared.get(layer.label, (0, 0))[1] + 1
@@ -163,9 +162,7 @@ class Picture:
         file = names.mask_name(self.reference, predicted=self.predicted)
         self.stretch.save_mask(file, png.encode(composed.pixels))
         name = free(str(self._line.get("annotation_id", SEGMENTATION)))
-        payload = wire.MaskPayload(
-            self.stretch.settings.mask_url_prefix + file, segments, self.reference, name
-        )
+        payload = wire.MaskPayload(self.stretch.settings.mask_url_prefix + file, segments, self.reference, name)
         known = ("annotation_id", "mask_url", "index")
         more = {key: value for key, value in self._line.items() if key not in known}
         return {**msgspec.to_builtins(payload), **more} if more else payload

@@ -56,9 +56,7 @@ def _keypoints(shape: Keypoints, reserved: dict[str, Any]) -> wire.Skeleton:
             if seen == 0:
                 placed = not (x == 0 and y == 0 and type(x) is int and type(y) is int)
                 derivable = derivable and not placed
-        keypoints.append(
-            wire.Keypoint(x=x, y=y, visible=visible) if placed else wire.Keypoint(visible=visible)
-        )
+        keypoints.append(wire.Keypoint(x=x, y=y, visible=visible) if placed else wire.Keypoint(visible=visible))
     if not derivable:
         reserved["visibility"] = list(points[2::3])
     names = list(shape.names)

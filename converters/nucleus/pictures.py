@@ -74,9 +74,7 @@ class Pictures(msgspec.Struct, frozen=True):
         try:
             pixels = png.decode(path.read_bytes(), name=str(path))
         except (MalformedFileError, SchemaError) as error:
-            raise type(error)(
-                f"mask picture: {error.message} ({path.name})", place(".mask_url"), error.hint
-            ) from error
+            raise type(error)(f"mask picture: {error.message} ({path.name})", place(".mask_url"), error.hint) from error
         except OSError as error:
             raise ReadError(f"mask file cannot be read ({error.strerror})", place(".mask_url")) from error
         height, width = pixels.shape

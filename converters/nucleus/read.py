@@ -130,13 +130,9 @@ def _sidecar(path: Path) -> tuple[Header, list[int] | None] | None:
     except msgspec.ValidationError as error:
         if b'"nucleus_convert"' not in data:
             return None  # another program's file of that name
-        raise SchemaError(
-            f"not as this program writes it: {error}", where, hint="restore it, or remove it"
-        ) from error
+        raise SchemaError(f"not as this program writes it: {error}", where, hint="restore it, or remove it") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedFileError(
-            f"not valid JSON: {error}", where, hint="restore it, or remove it"
-        ) from error
+        raise MalformedFileError(f"not valid JSON: {error}", where, hint="restore it, or remove it") from error
 
 
 def _header(index: Index, folder: Path | None, *, predictions: bool) -> Header:
@@ -262,9 +258,7 @@ class _Reader:
             self.report.reject(error, content, kind="item")
         return found
 
-    def _in_scene(
-        self, row: Row, data: bytes, reference: str
-    ) -> tuple[dict[str, Any] | None, Place, Spot | None]:
+    def _in_scene(self, row: Row, data: bytes, reference: str) -> tuple[dict[str, Any] | None, Place, Spot | None]:
         """The item of that name in a scene, its place and where in the scene it stands."""
         if self._scene != row:
             content = forms.normal(wire.DECODE(data))
@@ -333,9 +327,7 @@ class _Reader:
 
 def _in_order(annotations: list[Annotation], order: tuple[Any, ...] | None) -> list[Annotation]:
     """Annotations as they stood before they were written, if that is known and fits."""
-    if order is None or sorted(at if type(at) is int else -1 for at in order) != list(
-        range(len(annotations))
-    ):
+    if order is None or sorted(at if type(at) is int else -1 for at in order) != list(range(len(annotations))):
         return annotations
     placed = list(annotations)
     for annotation, at in zip(annotations, order, strict=True):

@@ -64,9 +64,7 @@ def as_wanted(
 
 def _with(annotation: Annotation, shape: Mask | Polygon) -> Annotation:
     name = "mask" if isinstance(shape, Mask) else "polygon"
-    return msgspec.structs.replace(
-        annotation, shapes=(*annotation.shapes, shape), derived=(*annotation.derived, name)
-    )
+    return msgspec.structs.replace(annotation, shapes=(*annotation.shapes, shape), derived=(*annotation.derived, name))
 
 
 def _traced(mask: Mask, tolerance: float, where: Where, report: Report) -> Polygon | None:

@@ -129,9 +129,7 @@ def newer(version: int, where: Where) -> SchemaError:
     )
 
 
-def split_plain(
-    opened: Opened, *, item: bool
-) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]], list[str]]:
+def split_plain(opened: Opened, *, item: bool) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]], list[str]]:
     """Attributes and extras, from what is left of the plain keys.
 
     Third come names of attributes that the writer would not put plainly, for ``extras["nucleus"]``.

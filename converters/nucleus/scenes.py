@@ -122,9 +122,7 @@ def _problem(scene: Scene, members: list[tuple[int, Frame]]) -> str | None:
     if any(len(sensors) != 1 for sensors in clouds) or len({sensors[0] for sensors in clouds}) != 1:
         return "that has not one point cloud of the same sensor in each frame"
     for frame in frames.values():
-        sensors = [
-            member.sensor or ("lidar" if member.kind == "pointcloud" else "camera") for member in frame
-        ]
+        sensors = [member.sensor or ("lidar" if member.kind == "pointcloud" else "camera") for member in frame]
         if len(set(sensors)) != len(sensors):
             return "with a sensor twice in a frame"
     return None
@@ -231,8 +229,6 @@ def _frame_item(frame: Frame, metadata: dict[str, Any], more: dict[str, Any]) ->
     params = metadata.get("camera_params")
     if params:
         item["camera_params"] = {
-            key: value
-            for key, value in params.items()
-            if value or key not in ("k1", "k2", "k3", "k4", "p1", "p2")
+            key: value for key, value in params.items() if value or key not in ("k1", "k2", "k3", "k4", "p1", "p2")
         }
     return {**item, **more}

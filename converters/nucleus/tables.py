@@ -75,8 +75,7 @@ class Rows:
         """The rows of a group, in the order they were added."""
         tables, owners, positions = self.tables, self._owners, self._positions
         return [
-            Row(tables[owners[at]], positions[at], offset, length)
-            for at, offset, length in self._index.rows(group)
+            Row(tables[owners[at]], positions[at], offset, length) for at, offset, length in self._index.rows(group)
         ]
 
 

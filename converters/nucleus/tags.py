@@ -37,11 +37,7 @@ def group_of(annotations: tuple[Annotation, ...], start: int) -> tuple[Annotatio
         return None
     for i, other in enumerate(group):
         own = dict(other.extras.get(FORMAT, {}))
-        if (
-            own.get(MULTI) != [i, count]
-            or not other.label
-            or [type(shape) for shape in other.shapes] != [Tag]
-        ):
+        if own.get(MULTI) != [i, count] or not other.label or [type(shape) for shape in other.shapes] != [Tag]:
             return None
         extras = {**other.extras, FORMAT: {**own, MULTI: [place, count]}}
         if msgspec.structs.replace(other, label=first.label, extras=extras) != first:

@@ -238,10 +238,7 @@ class _Writer:
 
     def _sidecars(self, order: list[int] | None) -> None:
         if self.taxonomies:
-            rows = [
-                wire.TaxonomyRow(taxonomy_name=name, labels=list(used))
-                for name, used in self.taxonomies.items()
-            ]
+            rows = [wire.TaxonomyRow(taxonomy_name=name, labels=list(used)) for name, used in self.taxonomies.items()]
             self._save(wire.TAXONOMIES, rows)
         sidecar: dict[str, Any] = {"nucleus_convert": meta_keys.VERSION, "header": self.labels.header}
         if order is not None:
