@@ -187,7 +187,7 @@ def our_cases(source: Path) -> Iterator[Case]:
         command = [*OURS, "coco2nucleus", str(source), "-o", str(there), *options]
         yield Case(f"coco2nucleus, {name}", command, there, ours=True)
     for workers in ("1", "2"):
-        command = [*OURS, "nucleus2coco", str(there), "-o", str(back), "--workers", workers]
+        command = [*OURS, "nucleus2coco", str(there), "-o", str(back), "--workers", workers, "--overwrite"]
         yield Case(f"nucleus2coco, {workers} worker{'s'[: int(workers) - 1]}", command, back, ours=True)
 
 
