@@ -153,8 +153,8 @@ def _item(row: Any, subset: str | None, where: Where) -> Item:
             )
         else:
             sizes.append(round(size) or None)
-            if not size:
-                extras[key] = size
+            if not size or size != round(size):
+                extras[key] = size  # given back as it was
     return Item(
         id=int(identity) if type(identity) is float else identity,
         path=path,
@@ -192,6 +192,14 @@ class CocoSource:
             return None
         if (item.width is None or item.height is None) and item.path is not None:
             report.add(Code.SIZE_MISSING, "missing or zero", format="coco", where=Where(item=item.path))
+        given = item.extras.get("coco", {})
+        if given and any(given.get(key) for key in ("width", "height")):
+            report.add(
+                Code.VALUE_NORMALISED,
+                "image size read as the whole number it is nearly",
+                format="coco",
+                where=Where(item=str(item.path or item.id)),
+            )
         annotations: list[Annotation] = []
         for part, mine in zip(self.parts, rows, strict=True):
             if mine:

@@ -117,8 +117,10 @@ class Encoder:
             row["file_name"] = item.path if item.path is not None else str(item.id)
         for name in ("width", "height"):
             size = getattr(item, name)
+            given = extras.get(name)
             if size is not None:
-                row[name] = size
+                # A source's own number stays where it means this size: 640.0000001 for 640.
+                row[name] = given if isinstance(given, int | float) and round(given) == size else size
         row.update((key, value) for key, value in extras.items() if key not in row and key != "path_from_url")
         if not verbatim:
             report.add(
