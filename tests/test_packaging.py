@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SUB_PACKAGES = ("converters", "formats")
 ROOT_MODULES = {"__init__.py", "__main__.py", "cli.py"}
+BUILD_SCRIPT = "setup.py"  # which the wheel must not hold
+COMPILED = (".so", ".pyd")
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -47,7 +49,7 @@ def test_every_package_has_an_init() -> None:
 
 def test_no_stray_module_at_the_root() -> None:
     # Any other module here would be shipped inside nucleus_convert.
-    assert {path.name for path in ROOT.glob("*.py")} == ROOT_MODULES
+    assert {path.name for path in ROOT.glob("*.py")} == ROOT_MODULES | {BUILD_SCRIPT}
 
 
 def test_no_metadata_in_pyproject() -> None:
@@ -58,16 +60,20 @@ def test_no_metadata_in_pyproject() -> None:
 def expected_files() -> set[str]:
     """What the wheel holds besides its dist-info."""
     files = [ROOT / name for name in (*ROOT_MODULES, "py.typed")]
+    unshipped = {".c", *COMPILED}
     for top in SUB_PACKAGES:
         files += [
-            path for path in (ROOT / top).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+            path
+            for path in (ROOT / top).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in unshipped
         ]
     return {f"nucleus_convert/{path.relative_to(ROOT).as_posix()}" for path in files}
 
 
 def copy_of_the_checkout(target: Path) -> Path:
     """What a build may look at, put elsewhere: building and the checkout must not disturb each other."""
-    unwanted = shutil.ignore_patterns("__pycache__", "instances-*.json")  # benchmarks/data can be large
+    # benchmarks/data can be large, and a module that is compiled already would be taken as it is
+    unwanted = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd", "instances-*.json")
     target.mkdir()
     for path in ROOT.iterdir():
         if path.is_file():
@@ -80,8 +86,13 @@ def copy_of_the_checkout(target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = copy_of_the_checkout(tmp_path_factory.mktemp("source") / "checkout")
-    out = tmp_path_factory.mktemp("wheel")
+    return built(tmp_path_factory.mktemp("built"))
+
+
+def built(folder: Path) -> Path:
+    """The wheel that pip makes of a copy of the checkout."""
+    source = copy_of_the_checkout(folder / "checkout")
+    out = folder / "wheel"
     command = [
         sys.executable,
         "-m",
@@ -114,7 +125,9 @@ def test_wheel_holds_exactly_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     info = {name for name in names if ".dist-info/" in name}
-    assert sorted(names - info) == sorted(expected_files())
+    compiled = {name for name in names if name.endswith(COMPILED)}
+    assert sorted(names - info - compiled) == sorted(expected_files())
+    assert {name.partition(".")[0] for name in compiled} <= {"nucleus_convert/formats/_rings"}
     assert {name.split(".dist-info/")[1] for name in info} == {
         "METADATA",
         "RECORD",
@@ -123,6 +136,15 @@ def test_wheel_holds_exactly_the_package(wheel: Path) -> None:
         "licenses/LICENSE",
         "top_level.txt",
     }
+
+
+@pytest.mark.packaging
+def test_it_installs_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with zipfile.ZipFile(built(tmp_path)) as archive:
+        names = archive.namelist()
+    assert "nucleus_convert/formats/rings.py" in names
+    assert [name for name in names if name.endswith(COMPILED)] == []
 
 
 @pytest.mark.packaging
