@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, Literal, TypeVar, get_args
 
 import msgspec
+import numpy as np
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
 
@@ -311,9 +312,12 @@ class JsonDocument:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # A wrong boundary, or an element that is wrong or not what the probe wants: the walk tells.
             return None
-        seams = [seam.span() for seam in _SEAM.finditer(data)]
-        starts = [0, *[end - 1 for _, end in seams]]
-        ends = [*[begin + 1 for begin, _ in seams], len(data)]
+        # Exporters part all elements alike; otherwise a seam is anything that parts two objects.
+        starts, ends = _parted(data, self._buffer[end - 1 : last + 1])
+        if len(starts) != len(probes):
+            seams = [seam.span() for seam in _SEAM.finditer(data)]
+            starts = [0, *[end - 1 for _, end in seams]]
+            ends = [*[begin + 1 for begin, _ in seams], len(data)]
         if len(starts) != len(probes) or not _wants_objects(probe):
             starts, ends = _by_raws(data)
         base = self._base + start
@@ -470,6 +474,15 @@ def _before_comma(data: bytes, position: int) -> int:
     while end > 0 and data[end - 1] in b" \t\r\n":
         end -= 1
     return end if end > 0 and data[end - 1] == 0x7D else -1
+
+
+def _parted(data: bytes, seam: bytes) -> tuple[list[int], list[int]]:
+    """Bounds of the elements of ``data`` if they are parted by just this seam, from brace to brace."""
+    numbers = np.frombuffer(data, np.uint8)
+    places = np.flatnonzero(numbers[: -len(seam)] == seam[0])
+    for shift, byte in enumerate(seam[1:], 1):
+        places = places[numbers[places + shift] == byte]
+    return [0, *(places + (len(seam) - 1)).tolist()], [*(places + 1).tolist(), len(data)]
 
 
 def _by_raws(data: bytes) -> tuple[list[int], list[int]]:

@@ -64,3 +64,16 @@ def test_a_file_that_shrank_or_went_is_named(tmp_path: Path) -> None:
     assert caught.value.where.file == str(path)
     with pytest.raises(ReadError, match="cannot be read"):
         RowFile(tmp_path / "none").read(0, 1)
+
+
+@pytest.mark.parametrize("gap", [0, 3, 10_000])
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [0, 3], [2], [0, 0, 1]])
+def test_rows_read_together_are_those_read_singly(tmp_path: Path, gap: int, order: list[int]) -> None:
+    rows = [b"first", b"2", b"third row", b"4th"]
+    places, text = [], b""
+    for row in rows:
+        places.append((0, len(text), len(row)))
+        text += row + b"," * gap
+    path = tmp_path / "rows"
+    path.write_bytes(text)
+    assert RowFile(path).read_rows([places[i] for i in order]) == [rows[i] for i in order]
