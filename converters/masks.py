@@ -270,6 +270,27 @@ def _runs_of_flat(flat: npt.NDArray[np.bool_]) -> Runs:
     return np.diff(np.concatenate([head, changes, [len(flat)]]))
 
 
+def patch(runs: Runs, height: int) -> tuple[int, int, Bitmap]:
+    """What is set, cut out: column and row of its first pixel, and the pixels of its tight box as 0 and 1.
+
+    Args:
+        runs: column-major, of the whole image.
+        height: of the image, in pixels.
+
+    Returns:
+        Left, top, and an array of shape (rows, columns), column-major in memory; empty if nothing is set.
+    """
+    runs = canonical(runs)
+    left, top, box_width, box_height = box(runs, height)
+    if not box_width:
+        return 0, 0, np.zeros((0, 0), np.uint8)
+    # The runs of the box's columns alone: the first and the last stretch of unset pixels grow shorter.
+    columns = np.append(runs[: len(runs) // 2 * 2], 0)
+    columns[0] -= left * height
+    columns[-1] = box_width * height - columns.sum()
+    return left, top, expand(columns).reshape(box_width, height)[:, top : top + box_height].T
+
+
 # --- measures ------------------------------------------------------------------------------------------
 
 
@@ -399,13 +420,8 @@ def to_row_major(runs: Runs, height: int) -> tuple[int, int, int, int, Runs]:
         runs: column-major, of the whole image.
         height: of the image, in pixels.
     """
-    runs = canonical(runs)
-    left, top, box_width, box_height = box(runs, height)
-    if not box_width:
+    left, top, rectangle = patch(runs, height)
+    if not rectangle.size:
         return 0, 0, 0, 0, np.zeros(0, np.int64)
-    # The runs of the box's columns alone: the first and the last stretch of unset pixels grow shorter.
-    columns = np.append(runs[: len(runs) // 2 * 2], 0)
-    columns[0] -= left * height
-    columns[-1] = box_width * height - columns.sum()
-    rectangle = expand(columns).reshape(box_width, height)[:, top : top + box_height].T
+    box_height, box_width = rectangle.shape
     return left, top, box_width, box_height, _runs_of_flat(rectangle.reshape(-1).astype(np.bool_))

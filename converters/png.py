@@ -302,6 +302,28 @@ def encode(pixels: npt.NDArray[np.uint8], *, palette: bytes | None = None) -> by
     return _file(pixels[:, :, np.newaxis], PALETTE, _chunk(b"PLTE", palette))
 
 
+def encode_patch(patch: npt.NDArray[np.uint8], left: int, top: int, height: int, width: int) -> bytes:
+    """Encode a grey picture that is 0 but for a patch: the bytes that :func:`encode` gives for it, sooner.
+
+    Args:
+        patch: shape (rows, columns), at least one pixel; its first and last rows hold something else than 0.
+        left: the picture's column of the patch's first.
+        top: the picture's row of the patch's first.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+
+    Raises:
+        ValueError: the patch does not lie in the picture.
+    """
+    rows, columns = patch.shape
+    if left < 0 or top < 0 or top + rows > height or left + columns > width or not patch.size:
+        raise ValueError(f"a patch of {rows} x {columns} at row {top}, column {left} is not in {height} x {width}")
+    above, below = _margins(top, top + rows - 1, height)
+    lines = np.zeros((height - above - below, width + 1), np.uint8)
+    lines[top - above : top - above + rows, left + 1 : left + 1 + columns] = patch
+    return _assembled(height, width, GREY, b"", _packed(lines, above, below))
+
+
 def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
     """Encode segment ids as a panoptic 8-bit RGB PNG: R = id mod 256, G = id / 256 mod 256, B = id / 65536.
 
@@ -317,17 +339,18 @@ def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
 
 
 def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes) -> bytes:
-    height, width, _ = pixels.shape
+    height, width, channels = pixels.shape
+    filled = np.flatnonzero(pixels.any(axis=(1, 2)))
+    first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (height, height)
+    above, below = _margins(first, last, height)
+    rows = np.zeros((height - above - below, width * channels + 1), np.uint8)
+    rows[:, 1:].reshape(len(rows), width, channels)[...] = pixels[above : height - below]
+    return _assembled(height, width, colour, palette, _packed(rows, above, below))
+
+
+def _assembled(height: int, width: int, colour: int, palette: bytes, body: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    return b"".join(
-        (
-            SIGNATURE,
-            _chunk(b"IHDR", header),
-            palette,
-            _chunk(b"IDAT", _compress(pixels)),
-            _chunk(b"IEND", b""),
-        )
-    )
+    return b"".join((SIGNATURE, _chunk(b"IHDR", header), palette, _chunk(b"IDAT", body), _chunk(b"IEND", b"")))
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -339,20 +362,19 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 _BAND = 16  # rows: blank margins are cut in whole bands, so that few different lengths of them occur
 
 
-def _compress(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """The zlib stream of a picture, shape (height, width, channels), each row unfiltered.
+def _margins(first: int, last: int, height: int) -> tuple[int, int]:
+    """Blank rows to set apart above and below, where ``first`` to ``last`` are not blank."""
+    return first // _BAND * _BAND, max(0, height - 1 - last) // _BAND * _BAND
+
+
+def _packed(rows: npt.NDArray[np.uint8], above: int, below: int) -> bytes:
+    """The zlib stream of a picture, each row unfiltered: its rows with their filter bytes, blank ones around them.
 
     Label pictures are long stretches of one value, which run-length matches (Z_RLE) find sooner, and no
     filter makes shorter. Margins of 0 above and below are not compressed again each time: their stretch of
     the stream is kept, and joins the rest at a byte boundary.
     """
-    height, width, channels = pixels.shape
-    stride = width * channels + 1
-    filled = np.flatnonzero(pixels.any(axis=(1, 2)))
-    above = int(filled[0]) // _BAND * _BAND if len(filled) else height // _BAND * _BAND
-    below = (height - 1 - int(filled[-1])) // _BAND * _BAND if len(filled) else 0
-    rows = np.zeros((height - above - below, stride), np.uint8)
-    rows[:, 1:].reshape(len(rows), width, channels)[...] = pixels[above : height - below]
+    stride = rows.shape[1]
     packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
     body = packer.compress(rows.data) + packer.flush(zlib.Z_SYNC_FLUSH)
     # Of n zeros, Adler-32's sum stays and its sum of sums grows n times by it.

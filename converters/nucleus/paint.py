@@ -137,17 +137,12 @@ class Picture:
         return lines
 
     def _paint(self, free: Callable[[str], str]) -> Any:
-        from nucleus_convert.converters import png
-
-        assert self._size is not None
-        settings, report = self.stretch.settings, self.stretch.report
         ordinals = sorted(self._drawn)  # "later" is later among the objects
         layers = [self._drawn[ordinal] for ordinal in ordinals]
-        composed = compose(layers, *self._size, overlap=settings.overlap, overflow="fail")
-        report_losses(composed, layers, settings.overlap, report, format=FORMAT)
+        picture, indices, losses = self._pixels(layers)
         segments: list[Any] = []
         shared: dict[str, tuple[int, int]] = {}  # label -> index, objects
-        for ordinal, layer, index, lost in zip(ordinals, layers, composed.indices, composed.lost, strict=True):
+        for ordinal, layer, index, lost in zip(ordinals, layers, indices, losses, strict=True):
             own = self._segments.get(ordinal)
             if own is None:
                 shared[layer.label] = index, shared.get(layer.label, (0, 0))[1] + 1
@@ -160,12 +155,26 @@ class Picture:
             meta = {"objects": count, KEY: {"v": VERSION, "merged": count}}
             segments.append(wire.Segment(label, index, meta))
         file = names.mask_name(self.reference, predicted=self.predicted)
-        self.stretch.save_mask(file, png.encode(composed.pixels))
+        self.stretch.save_mask(file, picture)
         name = free(str(self._line.get("annotation_id", SEGMENTATION)))
         payload = wire.MaskPayload(self.stretch.settings.mask_url_prefix + file, segments, self.reference, name)
         known = ("annotation_id", "mask_url", "index")
         more = {key: value for key, value in self._line.items() if key not in known}
         return {**msgspec.to_builtins(payload), **more} if more else payload
+
+    def _pixels(self, layers: list[Layer]) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
+        """The picture as PNG; the index of each layer, and how many of its pixels others cover."""
+        from nucleus_convert.converters import masks, png
+
+        assert self._size is not None
+        if len(layers) == 1:
+            left, top, pixels = masks.patch(layers[0].runs, self._size[0])
+            if pixels.size:
+                return png.encode_patch(pixels, left, top, *self._size), (1,), (0,)
+        settings = self.stretch.settings
+        composed = compose(layers, *self._size, overlap=settings.overlap, overflow="fail")
+        report_losses(composed, layers, settings.overlap, self.stretch.report, format=FORMAT)
+        return png.encode(composed.pixels), composed.indices, composed.lost
 
     def _carry(self, segment: _Segment) -> None:
         """A mask that others cover in part travels along whole."""

@@ -201,6 +201,20 @@ def test_huge_sizes_are_refused_before_allocation():
 
 
 @STABLE
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=14), st.integers(1, 6))
+def test_a_patch_is_what_pycocotools_cuts_out(runs: list[int], height: int) -> None:
+    width = -(-(sum(runs) or 1) // height)
+    runs[-1] += height * width - sum(runs)
+    whole = oracle.decode(oracle.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+    left, top, patch = masks.patch(np.array(runs, np.int64), height)
+    rows, columns = np.nonzero(whole)
+    if not len(rows):
+        assert patch.size == 0
+    else:
+        assert (left, top) == (columns.min(), rows.min())
+        assert (patch == whole[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]).all()
+
+
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
 def test_canonical_keeps_the_pixels(runs):
     runs = np.array(runs)

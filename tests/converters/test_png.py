@@ -85,6 +85,28 @@ def test_memory_layout_changes_no_byte():
         assert png.encode(pixels) == png.encode(np.asfortranarray(pixels)) == png.encode(pixels.copy())
 
 
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 40), (100, 33), (64, 200)])
+def test_a_patch_gives_the_bytes_of_the_whole_picture(size):
+    generator = np.random.default_rng(sum(size))
+    height, width = size
+    for _ in range(50):
+        top, left = int(generator.integers(height)), int(generator.integers(width))
+        rows, columns = int(generator.integers(1, height - top + 1)), int(generator.integers(1, width - left + 1))
+        patch = generator.integers(0, 3, (rows, columns)).astype(np.uint8)
+        patch[0, 0] = patch[-1, -1] = 1
+        whole = np.zeros(size, np.uint8)
+        whole[top : top + rows, left : left + columns] = patch
+        data = png.encode_patch(patch, left, top, height, width)
+        assert data == png.encode(whole)
+        assert (np.asarray(Image.open(io.BytesIO(data))) == whole).all()
+
+
+@pytest.mark.parametrize(("left", "top"), [(-1, 0), (0, -1), (3, 0), (0, 3)])
+def test_a_patch_must_lie_in_the_picture(left, top):
+    with pytest.raises(ValueError, match="not in 4 x 4"):
+        png.encode_patch(np.ones((2, 2), np.uint8), left, top, 4, 4)
+
+
 def test_written_files_are_what_nucleus_wants():
     pixels = np.zeros((480, 640), np.uint8)
     pixels[100:200, 50:600] = 7
