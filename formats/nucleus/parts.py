@@ -3,10 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 from nucleus_convert.converters.errors import UnrepresentableError, Where
+
+
+class _Behind:
+    """A file that is written while the next lines are being made: the system takes as long to take them as we do.
+
+    What goes wrong is raised by the next call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb", buffering=0)
+        self._thread = ThreadPoolExecutor(1, "writing")
+        self._last: Future[None] | None = None
+
+    def write(self, data: bytes) -> None:
+        self._wait()
+        self._last = self._thread.submit(self._all, data)
+
+    def _all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def _wait(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def close(self) -> None:
+        try:
+            self._wait()
+        finally:
+            self._thread.shutdown()
+            self._file.close()
 
 
 class PartWriter:
@@ -21,7 +55,7 @@ class PartWriter:
         self.limit = limit
         self.paths: list[Path] = []
         self.written = 0
-        self._file: BinaryIO | None = None
+        self._file: _Behind | None = None
         self._room = 0
 
     def __enter__(self) -> PartWriter:
@@ -74,7 +108,7 @@ class PartWriter:
         number = len(self.paths)
         path = self.folder / (f"{self.stem}-{number:05}.jsonl" if number else f"{self.stem}.jsonl")
         self.paths.append(path)
-        self._file = path.open("wb")
+        self._file = _Behind(path)
         self._room = self.limit
 
     def close(self, *, always: bool = False) -> list[Path]:

@@ -48,6 +48,18 @@ def test_a_line_larger_than_a_part(tmp_path: Path) -> None:
         fill(tmp_path, 10, b"1\n", b"34567890123\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, which takes nothing, is Linux's")
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").symlink_to("/dev/full")
+    writer = PartWriter(tmp_path, "items", 1000)
+    writer.write(b"{}\n")  # on its way
+    with pytest.raises(OSError, match="No space left"):
+        writer.write(b"{}\n")
+    writer.write(b"{}\n")
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
+
+
 def test_rewriting(tmp_path: Path) -> None:
     paths = fill(tmp_path, 10, b"1234\n", b"678\n")
     paths = rewrite(paths, 10, "x", lambda line: line * 2)
