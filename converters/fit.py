@@ -37,6 +37,7 @@ from nucleus_convert.converters.model import (
     Record,
     Shape,
 )
+from nucleus_convert.converters.outline import Outline
 from nucleus_convert.converters.protocol import (
     ANNOTATION_FEATURES,
     HEADER_FEATURES,
@@ -74,6 +75,10 @@ def drawable(shape: Shape, spec: Spec) -> bool:
 def fitted(labels: LabelSet, spec: Spec, report: Report) -> LabelSet:
     """The label set as the target can hold it; what is given up is reported when records are read."""
     return labels.then(Fit(spec), _header(labels.header, spec, report))
+
+
+_Key: TypeAlias = tuple[bool, bool, tuple[Any, ...]]
+"""What the plan for an annotation depends on: its shapes need a look, it has another format's extras, its fields."""
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -116,6 +121,8 @@ class Fit:
         self._extras = Feature.EXTRAS in spec.holds
         self._unlabelled = Feature.UNLABELLED in spec.holds
         self._anything = self._has(Feature.POINTCLOUD) and self._has(Feature.EMPTY_ITEM)
+        self.takes_outlines = self._box and self._polygon and self._parts and Feature.ID in spec.holds
+        self._outlines: dict[bool | None, _Key] = {}
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
@@ -139,28 +146,31 @@ class Fit:
         last: Any = None
         alike = 0  # annotations in a row that are dealt with alike
         for i, annotation in enumerate(record.annotations):
-            shapes = annotation.shapes
-            look = not shapes
-            for shape in shapes:
-                kind = type(shape)
-                if kind is Polygon and polygon_held:
-                    parts = shape.parts  # type: ignore[union-attr]
-                    if len(parts) > 1 and not self._parts:
+            if type(annotation) is Outline:
+                key = self._outlines.get(annotation.crowd) or self._outlined(annotation)
+            else:
+                shapes = annotation.shapes
+                look = not shapes
+                for shape in shapes:
+                    kind = type(shape)
+                    if kind is Polygon and polygon_held:
+                        parts = shape.parts  # type: ignore[union-attr]
+                        if len(parts) > 1 and not self._parts:
+                            look = True
+                        elif not self._holes:
+                            for part in parts:
+                                if len(part) > 1:
+                                    look = True
+                    elif kind is Box and box_held:
+                        if shape.rotation and not rotation:  # type: ignore[union-attr]
+                            look = True
+                    elif kind not in held:
                         look = True
-                    elif not self._holes:
-                        for part in parts:
-                            if len(part) > 1:
-                                look = True
-                elif kind is Box and box_held:
-                    if shape.rotation and not rotation:  # type: ignore[union-attr]
-                        look = True
-                elif kind not in held:
+                if annotation.label is None and not self._unlabelled:
                     look = True
-            if annotation.label is None and not self._unlabelled:
-                look = True
-            extras = annotation.extras
-            foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
-            key = (look, foreign, values(annotation))
+                extras = annotation.extras
+                foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
+                key = (look, foreign, values(annotation))
             if key != last:
                 if plan is not None and plan.carried:
                     self._count(plan, alike, item, record.annotations[i - 1], report)
@@ -168,6 +178,8 @@ class Fit:
                 plan = self._planned(key, annotation)
             alike += 1
             if plan.shapes or plan.dropped:  # type: ignore[union-attr]
+                if type(annotation) is Outline:
+                    annotation = annotation.drawn()
                 changed = self._change(annotation, plan, item, report)  # type: ignore[arg-type]
                 if annotations is None:
                     annotations = list(record.annotations[:i])
@@ -184,6 +196,12 @@ class Fit:
             return None
         return Record(item, tuple(annotations))
 
+    def _outlined(self, outline: Outline) -> _Key:
+        """The key of the plan for outlines, which differ in nothing but their crowd flag."""
+        foreign = not self._extras and outline.source != self.spec.name
+        key = self._outlines[outline.crowd] = (False, foreign, self._values(outline))
+        return key
+
     def _has(self, feature: Feature) -> bool:
         """Whether the target has a place for it."""
         return feature in self.spec.holds or feature in self.spec.carries
@@ -196,7 +214,7 @@ class Fit:
         for what in plan.carried:
             report.tally(Code.CARRIED, what, self.spec.name, item, annotation, count)
 
-    def _planned(self, key: tuple[bool, bool, tuple[Any, ...]], annotation: Annotation) -> _Plan:
+    def _planned(self, key: _Key, annotation: Annotation) -> _Plan:
         """The plan for annotations like this. Values repeat, so they are the key as they are, while few."""
         look, foreign, said = key
         try:

@@ -122,6 +122,16 @@ class LabelSet:
         """
         return self.then(MapStep(function), header)
 
+    def outlined(self) -> LabelSet:
+        """The same data set with plain objects as :class:`outline.Outline`, if the source and all steps know those.
+
+        For writers that can write them as they are; what comes of it is the same data set, sooner.
+        """
+        outlined = getattr(self.source, "outlined", None)
+        if outlined is None or not all(getattr(step, "takes_outlines", False) for step in self.steps):
+            return self
+        return LabelSet(self.header, outlined(), size=self.size, steps=self.steps, images=self.images)
+
     def annotations(self) -> Iterator[Annotation]:
         """All annotations, record by record."""
         for record in self:

@@ -16,11 +16,14 @@ import msgspec
 
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
+from nucleus_convert.converters.model import Box, Polygon
+from nucleus_convert.converters.outline import Outline
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.model import Annotation, Item, Record
 
 EXAMPLES = 5
+_OUTLINED: tuple[type[Any], ...] = (Box, Polygon)
 OnError: TypeAlias = Literal["fail", "skip", "quarantine"]
 Outcome: TypeAlias = Literal["written", "carried", "dropped", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = ("written", "carried", "dropped", "skipped")
@@ -85,7 +88,7 @@ class Ledger:
         self._items += 1
         counts = self._read
         for annotation in record.annotations:
-            key = tuple(map(type, annotation.shapes))
+            key = _OUTLINED if type(annotation) is Outline else tuple(map(type, annotation.shapes))
             counts[key] = counts.get(key, 0) + 1
 
     def read_more(self, kind: str, count: int = 1) -> None:

@@ -85,8 +85,18 @@ class Images:
         self._ids[number] = identity
         return number
 
-    def item(self, number: int) -> tuple[Item, tuple[Annotation, ...]]:
-        """The item, and annotations that travelled with it (see ``reserved``).
+    def rows(self, start: int, stop: int) -> list[bytes]:
+        """The image rows of items ``start`` to ``stop``."""
+        files = self._file[start:stop]
+        places = list(
+            zip(self._row[start:stop], self._offset[start:stop], self._length[start:stop], strict=True)
+        )
+        if files.count(files[0]) == len(files):
+            return self.files[files[0]].read_rows(places)
+        return [self.files[file].read_rows([place])[0] for file, place in zip(files, places, strict=True)]
+
+    def item(self, number: int, raw: bytes) -> tuple[Item, tuple[Annotation, ...]]:
+        """The item of an image row, and annotations that travelled with it (see ``reserved``).
 
         Raises:
             SchemaError: the row is no image.
@@ -96,7 +106,7 @@ class Images:
         if number in self._ids:
             return Item(id=self._ids[number], subset=subset), ()
         where = Where(file=self.names[file], path=f"$.images[{self._row[number]}]")
-        row = wire.load(self._read(number), where)
+        row = wire.load(raw, where)
         item = _item(row, subset, where)
         if RESERVED in row:
             return restore_item(row[RESERVED], item, below(where, f".{RESERVED}"))
@@ -168,9 +178,14 @@ def _item(row: Any, subset: str | None, where: Where) -> Item:
 class CocoSource:
     """Reads the records of items ``start`` to ``stop``. Picklable."""
 
-    def __init__(self, images: Images, parts: list[Part]) -> None:
+    def __init__(self, images: Images, parts: list[Part], *, outlines: bool = False) -> None:
         self.images = images
         self.parts = parts
+        self.outlines = outlines
+
+    def outlined(self) -> CocoSource:
+        """The same, with plain objects as :class:`outline.Outline`."""
+        return CocoSource(self.images, self.parts, outlines=True)
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records; images and annotations that are wrong go through ``report.reject``."""
@@ -178,14 +193,16 @@ class CocoSource:
         for first in range(start, stop, _STRETCH):
             last = min(first + _STRETCH, stop)
             rows = [part.index.stretch(first, last) for part in self.parts]
-            for number in range(first, last):
-                record = self._record(number, [stretch[number - first] for stretch in rows], report)
+            for number, raw in enumerate(self.images.rows(first, last), first):
+                record = self._record(number, raw, [stretch[number - first] for stretch in rows], report)
                 if record is not None:
                     yield record
 
-    def _record(self, number: int, rows: list[list[tuple[int, int, int]]], report: Report) -> Record | None:
+    def _record(
+        self, number: int, raw: bytes, rows: list[list[tuple[int, int, int]]], report: Report
+    ) -> Record | None:
         try:
-            item, carried = self.images.item(number)
+            item, carried = self.images.item(number, raw)
         except SchemaError as error:
             report.reject(error, self.images.raw(number), kind="item")
             self._reject_rows(rows, report)
@@ -203,7 +220,8 @@ class CocoSource:
         annotations: list[Annotation] = []
         for part, mine in zip(self.parts, rows, strict=True):
             if mine:
-                part.reader.read(part.file.read_rows(mine), mine, item, report, annotations)
+                read = part.reader.read_outlines if self.outlines else part.reader.read
+                read(part.file.read_rows(mine), mine, item, report, annotations)
         return Record(item, (*annotations, *carried))
 
     def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:

@@ -22,7 +22,9 @@ from nucleus_convert.converters.nucleus.draw import Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
 from nucleus_convert.converters.nucleus.options import ReferenceId
+from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready
 from nucleus_convert.converters.nucleus.regions import Segmentation
+from nucleus_convert.converters.outline import Outline
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
@@ -47,6 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mask_url_prefix: str
     masks: str
     """The folder that mask pictures are written to."""
+
+    @property
+    def straight(self) -> bool:
+        """Whether a polygon, and a box that it gives, become a polygon payload."""
+        return self.shapes is None and self.segmentation in ("auto", "polygon")
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +97,7 @@ class Encoder:
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
         stretch = Stretch(self.settings, report)
-        held = list(records)
+        held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
             stretch.record(record, boxes)
@@ -112,6 +119,7 @@ class Stretch:
         self.settings = settings
         self.report = report
         self.packer = Packer(settings.labels)
+        self.outlines = OutlineLines(self.packer)
         self.items: list[Any] = []
         self.annotations: list[Any] = []
         self.predictions: list[Any] = []
@@ -141,11 +149,18 @@ class Stretch:
         else:
             reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
         canvas: Canvas | None = None
-        straight = settings.shapes is None and settings.segmentation in ("auto", "polygon")
+        straight = settings.straight
         used: set[str] = set()
         append, packer = self.annotations.append, self.packer
         numbered: bool | None = None
+        quoted: bytes | None = None
         for ordinal, annotation in enumerate(record.annotations):
+            if type(annotation) is Outline:
+                if quoted is None:
+                    quoted = ENCODER.encode(reference)
+                self.outlines.add(annotation, quoted, self.annotations)
+                self._both += 1
+                continue
             shapes = annotation.shapes
             label: Any = annotation.label
             more: Any = None
@@ -370,13 +385,18 @@ class Stretch:
     def _lines(self, payloads: list[Any], stem: str) -> bytes:
         if not payloads:
             return b""
+        # Outlines are JSON without nulls; to look through all their text for one would take long.
+        doubtful = [payload for payload in payloads if type(payload) is not msgspec.Raw]
         try:
             lines = ENCODER.encode_lines(payloads)
+            if len(doubtful) == len(payloads):
+                return self._checked(payloads, lines, self.nulls[stem])
+            self._checked(doubtful, ENCODER.encode_lines(doubtful), self.nulls[stem])
         except UnicodeEncodeError as error:
             raise UnrepresentableError(
                 f"text that is not valid Unicode: {error.object[:80]!r}", hint="mend it in the source"
             ) from error
-        return self._checked(payloads, lines, self.nulls[stem])
+        return lines
 
     def _checked(self, payloads: list[Any], lines: bytes, meant: int) -> bytes:
         """``lines``, unless a number in them is none: msgspec writes NaN and infinity as null.

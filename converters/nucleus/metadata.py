@@ -131,7 +131,7 @@ class Packer:
         """Plain keys of an annotation; what cannot be plain is added to ``reserved``, which is not put in."""
         constants = self._constants.get(annotation.label)
         if constants is None:
-            constants = self._label(annotation.label)
+            constants = self.constants(annotation.label)
         meta = constants.copy()
         crowd = annotation.crowd
         if crowd is not None:
@@ -164,7 +164,8 @@ class Packer:
             self._attributes(annotation.attributes, plain, self.kinds, meta, reserved, item=False)
         return meta
 
-    def _label(self, name: str | None) -> dict[str, Any]:
+    def constants(self, name: str | None) -> dict[str, Any]:
+        """The plain keys that all annotations of a label have."""
         constants: dict[str, Any] = {}
         label = self._labels.get(name) if name is not None else None
         if label is not None:

@@ -76,6 +76,8 @@ class _Writer:
             mask_url_prefix=prefix if prefix.endswith("/") else f"{prefix}/",
             masks=str(self.folder / wire.MASKS),
         )
+        if self.settings.straight:
+            self.labels = labels.outlined()
         self.kinds = Kinds()
         self.item_kinds = Kinds()
         self.taxonomies: dict[str, dict[str, None]] = {

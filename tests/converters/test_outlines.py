@@ -1,0 +1,189 @@
+"""Plain objects taken as text: the same data set, and the same files, as by way of their numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nucleus_convert
+from nucleus_convert.converters.coco.layout import layout_of
+from nucleus_convert.converters.coco.read import CocoSource
+from nucleus_convert.converters.fit import fitted
+from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.model import Annotation, Box, Mask, Polygon, Record
+from nucleus_convert.converters.nucleus import SPEC
+from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.report import Report
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "park"
+RING = [10.5, 20, 30, 20, 30, 40.25, 10.5, 40.25]
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """A plain row, in the order in which COCO writes the keys."""
+    plain = {
+        "segmentation": [RING],
+        "area": 394.875,
+        "iscrowd": 0,
+        "image_id": 1,
+        "bbox": [10.5, 20, 19.5, 20.25],
+        "category_id": 18,
+        "id": 7,
+    }
+    return {key: value for key, value in {**plain, **changes}.items() if value is not ...}
+
+
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "plain": [row(), row(id=8)],
+    "several parts": [row(segmentation=[RING, [1, 2, 3, 4, 5, 7]], bbox=[1, 2, 29, 38.25]), row(id=8)],
+    "crowd of polygons": [row(iscrowd=1)],
+    "whole numbers": [row(area=400, bbox=[10, 20, 20, 20])],
+    "a box that the region does not give": [row(), row(id=8, bbox=[0, 0, 100, 100])],
+    "a box half a pixel off": [row(bbox=[10, 20, 20, 20])],
+    "an id twice": [row(), row()],
+    "an id as text": [row(), row(id="7")],
+    "no id": [row(), row(id=...)],
+    "no area": [row(area=...), row(id=8)],
+    "a ring that is closed": [row(segmentation=[[*RING, 10.5, 20]])],
+    "a ring of two points": [row(segmentation=[[1, 2, 3, 4]])],
+    "a mask among them": [row(), row(id=8, iscrowd=1, segmentation={"size": [50, 60], "counts": [100, 20, 2880]})],
+    "an unknown key": [row(), row(id=8, note="[[1]]")],
+    "keypoints": [row(), row(id=8, keypoints=[1, 2, 2], num_keypoints=1)],
+    "an area beyond float64's digits": [row(area=0.1234567890123456)],
+}
+
+
+def source(folder: Path, rows: list[dict[str, Any]], *, indent: int | None = None) -> Path:
+    path = folder / "instances.json"
+    data = {
+        "images": [
+            {"id": 1, "file_name": "a.jpg", "width": 60, "height": 50},
+            {"id": 2, "file_name": "b.jpg", "width": 60, "height": 50},
+        ],
+        "annotations": [*rows, {**row(id=100), "image_id": 2}],
+        "categories": [
+            {"id": 18, "name": 'the "dog"', "supercategory": "animal", "keypoints": ["nose"], "skeleton": []}
+        ],
+    }
+    path.write_text(json.dumps(data, indent=indent), encoding="utf-8")
+    return path
+
+
+def drawn(labels: LabelSet) -> list[Record]:
+    return [
+        Record(record.item, tuple(one.drawn() if isinstance(one, Outline) else one for one in record.annotations))
+        for record in labels.outlined()
+    ]
+
+
+def outlines(labels: LabelSet) -> int:
+    return sum(isinstance(one, Outline) for record in labels.outlined() for one in record.annotations)
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+def test_drawn_outlines_are_the_annotations(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    labels = nucleus_convert.read(source(tmp_path, rows), "coco")
+    assert drawn(labels) == list(labels)
+    assert outlines(labels) >= 1  # the row of the other image
+
+
+def test_what_an_outline_says(tmp_path: Path) -> None:
+    labels = nucleus_convert.read(source(tmp_path, ROWS["several parts"]), "coco")
+    first, _ = next(iter(labels.outlined())).annotations
+    assert isinstance(first, Outline)
+    assert (first.label, first.id, first.crowd, first.parts, first.gap) == ('the "dog"', 7, False, 2, 0)
+    assert first.drawn() == Annotation(
+        label='the "dog"',
+        shapes=(Box(1, 2, 29, 38.25), Polygon(((tuple(RING),), ((1, 2, 3, 4, 5, 7),)))),
+        id=7,
+        crowd=False,
+        extras={"coco": {"row": 0, "area": 394.875}},
+    )
+
+
+@pytest.mark.parametrize("indent", [None, 1], ids=["in a line", "indented"])
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+def test_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], indent: int | None
+) -> None:
+    path = source(tmp_path, rows, indent=indent)
+    assert files(path, tmp_path / "quick") == files(path, tmp_path / "slow", monkeypatch)
+
+
+def test_the_same_files_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert files(EXAMPLE, tmp_path / "quick") == files(EXAMPLE, tmp_path / "slow", monkeypatch)
+
+
+def files(path: Path, target: Path, monkeypatch: pytest.MonkeyPatch | None = None) -> dict[str, bytes]:
+    """What a conversion writes; with monkeypatch, without any outlines."""
+    if monkeypatch is not None:
+        monkeypatch.delattr(CocoSource, "outlined")
+    nucleus_convert.convert(path, target, source="coco", mask_url_prefix="masks/", on_error="skip")
+    written = sorted(file for file in target.rglob("*") if file.is_file())
+    return {file.relative_to(target).as_posix(): file.read_bytes() for file in written}
+
+
+def test_outlines_are_only_for_those_who_know_them(tmp_path: Path) -> None:
+    labels = nucleus_convert.read(source(tmp_path, ROWS["plain"]), "coco")
+    assert outlines(fitted(labels, SPEC, Report())) == 3
+    assert outlines(labels.map(lambda record: record)) == 0
+    no_polygons = msgspec.structs.replace(SPEC, holds=frozenset(f for f in SPEC.holds if f != "polygon"))
+    assert outlines(fitted(labels, no_polygons, Report())) == 0
+
+
+def test_masks_stay_masks(tmp_path: Path) -> None:
+    labels = nucleus_convert.read(source(tmp_path, ROWS["a mask among them"]), "coco")
+    first, second = next(iter(labels.outlined())).annotations
+    assert isinstance(first, Outline)
+    assert second.shape(Mask) is not None
+
+
+@given(st.permutations(list(row())), st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), (",\n  ", ": ")]))
+def test_a_layout_is_learned_from_any_plain_row(order: list[str], separators: tuple[str, str]) -> None:
+    plain = row()
+    text = json.dumps({key: plain[key] for key in order}, separators=separators).encode()
+    layout = layout_of(text)
+    assert layout is not None
+    match = layout.match(text)
+    assert match is not None
+    rings, area, crowd, box, category, identity = match.group(*layout.groups)
+    read = [json.loads(value) for value in (rings, area, crowd, b"[" + box + b"]", category, identity)]
+    assert read == [plain[key] for key in ("segmentation", "area", "iscrowd", "bbox", "category_id", "id")]
+    assert layout.match(text.replace(b'"id"', b'"ID"')) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_id": "1"},
+        {"image_id": 1.0},
+        {"iscrowd": 2},
+        {"iscrowd": True},
+        {"area": "4"},
+        {"area": 1e300},
+        {"area": None},
+        {"category_id": "18"},
+        {"id": None},
+        {"id": 1.5},
+        {"bbox": None},
+        {"bbox": [[1, 2], [3, 4]]},
+        {"segmentation": []},
+        {"segmentation": {"size": [1, 1], "counts": "01"}},
+        {"more": 1},
+        {"area": ...},
+    ],
+    ids=str,
+)
+def test_no_layout_of_other_rows(change: dict[str, Any]) -> None:
+    assert layout_of(json.dumps(row(**change)).encode()) is None
+
+
+def test_a_key_that_stands_twice_is_no_layout() -> None:
+    text = json.dumps(row())
+    assert layout_of((text[:-1] + ', "id": 9}').encode()) is None
