@@ -21,7 +21,7 @@ from typing import IO, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import fit, labelmap, layout, output, registry, signals
+from nucleus_convert.converters import fit, layout, output, registry, signals
 from nucleus_convert.converters import options as option_models
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters import verify as verifying
@@ -124,7 +124,9 @@ def convert(
     place = layout.of(Path(writer.SPEC.name if dst is None else dst), writer.SPEC)
     if not dry_run:
         layout.check(place, Path(src), overwrite=overwrite)
-    mapping = None if labels is None else labelmap.load(Path(labels))
+    mapping: Callable[[LabelSet, Report], LabelSet] | None = None
+    if labels is not None:
+        mapping = _label_map(Path(labels))
     with ExitStack() as stack:
         opened = stack.enter_context(sources.opened(Path(src)))
         spool = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
@@ -140,7 +142,7 @@ def convert(
                     progress("reading", 0, None)
                 label_set: LabelSet = reader.read(opened.path, options=reading, report=report)
                 if mapping is not None:
-                    label_set = labelmap.apply(label_set, mapping, report, where=Where(file=str(labels)))
+                    label_set = mapping(label_set, report)
                 report.outputs = {
                     "tool": {"name": layout.TOOL, "version": __version__},
                     "source": {"format": reader.SPEC.name, "name": Path(src).name},
@@ -233,6 +235,14 @@ def write(
     with _explained(place, None):
         _emit(labels, writer, writing, place, report, plan)
     return report
+
+
+def _label_map(path: Path) -> Callable[[LabelSet, Report], LabelSet]:
+    """What a label map file does to a data set."""
+    from nucleus_convert.converters import labelmap  # YAML and pydantic, which most runs need not wait for
+
+    asked = labelmap.load(path)
+    return lambda labels, report: labelmap.apply(labels, asked, report, where=Where(file=str(path)))
 
 
 def _check_choices(**choices: tuple[str, Any]) -> None:
