@@ -13,7 +13,6 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, get_args
@@ -21,7 +20,7 @@ from typing import IO, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import fit, layout, output, registry, signals
+from nucleus_convert.converters import fit, layout, output, parallel, registry, signals
 from nucleus_convert.converters import options as option_models
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters import verify as verifying
@@ -46,9 +45,6 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with the stage ("reading", "writing", "checking"), the items done, and of how many, if known."""
 AnyPath: TypeAlias = str | os.PathLike[str]
 
-MANY_ITEMS = 20_000
-"""From so many items on, workers pay for what it costs to start them."""
-MOST_WORKERS = 4
 EXCERPTS = 6
 """Stretches of a large output that are read back."""
 
@@ -272,7 +268,7 @@ def _emit(
         target = Target(
             path=staged.final,
             final=place.final,
-            workers=_workers(plan.workers, fitted),
+            workers=parallel.hands(plan.workers, fitted.size),
             progress=_stage(plan.progress, "writing", fitted.size),
         )
         written: list[Path] = writer.write(fitted, target, options=options, report=report)
@@ -297,14 +293,6 @@ def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tupl
     spec, step = narrowed(labels, options=options, report=report)
     fitted = fit.fitted(labels, spec, report)
     return (fitted if step is None else fitted.then(step)), spec
-
-
-def _workers(wanted: int | None, labels: LabelSet) -> int:
-    if wanted is not None:
-        return max(1, wanted)
-    if labels.size is None or labels.size < MANY_ITEMS:
-        return 1
-    return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def _stage(progress: Progress | None, stage: str, total: int | None) -> Callable[[int], None] | None:
@@ -415,7 +403,7 @@ def _explained(place: Layout, opened: sources.Opened | None) -> Iterator[None]:
     where = Where(file=str(place.final))
     try:
         yield
-    except BrokenProcessPool as error:
+    except parallel.WorkerDiedError as error:
         raise WriteError(
             "a worker process died: for want of memory, or because it could not import what it needs",
             where,
