@@ -136,7 +136,7 @@ def convert(
                 reading, writing = option_models.split(options, reader.ReadOptions, writer.WriteOptions)
                 if progress:
                     progress("reading", 0, None)
-                label_set: LabelSet = reader.read(opened.path, options=reading, report=report)
+                label_set = _read(reader, opened.path, reading, report, workers)
                 if mapping is not None:
                     label_set = mapping(label_set, report)
                 report.outputs = {
@@ -231,6 +231,16 @@ def write(
     with _explained(place, None):
         _emit(labels, writer, writing, place, report, plan)
     return report
+
+
+def _read(reader: Any, path: Path, options: Any, report: Report, workers: int | None) -> LabelSet:
+    read_by = getattr(reader, "read_by", None)
+    labels: LabelSet
+    if read_by is None:
+        labels = reader.read(path, options=options, report=report)
+    else:
+        labels = read_by(path, options=options, report=report, workers=workers)
+    return labels
 
 
 def _label_map(path: Path) -> Callable[[LabelSet, Report], LabelSet]:
