@@ -8,7 +8,7 @@ from 1; the development kit names itself as the database; fractions come from to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -24,7 +24,6 @@ from nucleus_convert.formats.voc.quick import Quick, Template
 _KIT_DATABASE = re.compile(r"The VOC20\d\d Database", re.IGNORECASE)
 _KIT_FOLDER = re.compile(r"VOC20\d\d", re.IGNORECASE)
 _MANY = 1000
-"""So many values are remembered at the most."""
 _FEW = 5
 """So many files with fractions are slips: VOC2012 itself has two."""
 
@@ -39,7 +38,6 @@ class Evidence:
         self.kit = 0
         self.labels: dict[str, None] = {}
         self.parts: dict[str, None] = {}
-        self._kits: dict[Any, bool] = {}
 
     def take(self, quick: Quick) -> None:
         """Look at a file that was read without a parser."""
@@ -60,19 +58,16 @@ class Evidence:
             for side in sides:
                 z, f = _judge(side)
                 zero, fraction = zero or z, fraction or f
-        head = quick.head
-        fields = head.facts
-        if fields is None:
-            fields = head.facts = (_index(head.leaves, "source/database"), _index(head.leaves, "folder"))
-        said = tuple([quick.head_texts[i] if i >= 0 else "" for i in fields])
-        kit = self._kits.get(said)
-        if kit is None:
-            kit = _is_kit(*said)
-            if len(self._kits) < _MANY:
-                self._kits[said] = kit
-        self.kit += kit
+        self.kit += is_kit(quick)
         self.zero += zero
         self.fractions += fraction
+
+    def take_plain(self, labels: Iterable[Any], zero: bool, fraction: bool, kit: bool) -> None:
+        """Count a file that was looked at elsewhere: its labels, what its coordinates are, who made it."""
+        self.labels.update(dict.fromkeys(labels))
+        self.zero += zero
+        self.fractions += fraction
+        self.kit += kit
 
     def take_parsed(self, document: wire.Document) -> None:
         """Look at a file that was parsed."""
@@ -157,6 +152,14 @@ class Facts:
         """What a caller has worked out of the flags and the pose, by what ``rest`` gives."""
 
 
+    def remember(self, rest: Any, said: Any) -> Any:
+        """Note what was worked out, for the next that say the same."""
+        if len(self.said) >= _MANY:
+            self.said.clear()
+        self.said[rest] = said
+        return said
+
+
 def facts_of(template: Template) -> Facts:
     """The facts of a structure, worked out once."""
     facts = template.facts
@@ -167,6 +170,13 @@ def facts_of(template: Template) -> Facts:
 
 def _index(leaves: list[str], path: str) -> int:
     return leaves.index(path) if path in leaves else -1
+
+
+def is_kit(quick: Quick) -> bool:
+    """Whether a file names the development kit as its database or folder."""
+    leaves, texts = quick.head.leaves, quick.head_texts
+    places = _index(leaves, "source/database"), _index(leaves, "folder")
+    return _is_kit(*(texts[i] if i >= 0 else "" for i in places))
 
 
 def _is_kit(database: Any, folder: Any) -> bool:

@@ -8,7 +8,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ from nucleus_convert.converters.model import EMPTY, Annotation, Box, Item, Mask,
 from nucleus_convert.converters.report import EXAMPLES, Report
 from nucleus_convert.converters.voc import items as item_fields
 from nucleus_convert.converters.voc import numbers, objects, reserved
-from nucleus_convert.converters.voc.evidence import Evidence, Facts, facts_of
+from nucleus_convert.converters.voc.evidence import Evidence, Facts, facts_of, is_kit
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
 from nucleus_convert.converters.voc.lists import Lists
 from nucleus_convert.converters.voc.memberships import Memberships, Side
@@ -32,6 +32,20 @@ _MANY = 1000
 """Heads of files remembered (a data set has one for each size of image), and what lists say of an item."""
 FLAG_NAMES = ("truncated", "occluded", "difficult")
 _NOTHING: dict[str, Any] = {}
+_NONE: list[str] = []
+_UNKNOWN: Any = object()
+
+
+class Head(NamedTuple):
+    """What files say of their items, which are alike but for the name. Shared, so not to be changed.
+
+    ``filename`` is which of the head's texts is the name, ``kit`` whether the development kit is named.
+    """
+
+    known: item_fields.Basics
+    filename: int
+    extras: dict[str, Any]
+    kit: bool
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -85,7 +99,7 @@ class VocSource:
         self.colors: dict[int, int] = {}
         self.kept: dict[int, Kept] = {}
         self.watch: Evidence | None = None
-        self._heads: dict[Any, item_fields.Basics] = {}
+        self._heads: dict[Any, Head | None] = {}
         self._listed: dict[Any, tuple[str | None, list[str], dict[str, list[str]]]] = {}
         # Whether a file of nothing but VOC's plain elements is all there is to know of an item.
         self._plain = not (side.ours or side.fill or options.predictions or len(results))
@@ -130,12 +144,14 @@ class VocSource:
                 quick = self.reader.quick(data)
                 if self.watch is not None:
                     self.watch.files += 1
-                    if quick is not None:
-                        self.watch.take(quick)
-                if quick is not None and has == XML and self._plain:
-                    record = self._at_once(number, folder, name, quick, report)
+                if quick is not None:
+                    record = None
+                    if has == XML and self._plain:
+                        record = self._at_once(number, folder, name, quick, report)
                     if record is not None:
                         return record
+                    if self.watch is not None:
+                        self.watch.take(quick)
             shown = folder.shown(folder.xml(name)) if has & XML else ""
             return self._whole(number, folder, name, has, data, quick, shown, report)
         except ConvertError as error:
@@ -160,28 +176,86 @@ class VocSource:
         except ConvertError:
             return  # for the second pass to say
 
-    def _at_once(
-        self, number: int, folder: Folder, name: str, quick: Quick, report: Report
-    ) -> Record | None:
-        """The record of a file that has nothing out of the ordinary; None if anything needs a closer look."""
-        coords = self.coords
-        annotations: list[Annotation] = []
-        for template, texts in quick.objects:
-            facts = facts_of(template)
-            annotation = None if facts.odd else _plain(facts, texts, coords)
-            if annotation is None:
-                return None
-            annotations.append(annotation)
-        head = self._shared_head(quick)
-        if type(head) is not tuple or head[0].width is None:
+    def _at_once(self, number: int, folder: Folder, name: str, quick: Quick, report: Report) -> Record | None:
+        """The record of a file that has nothing out of the ordinary; None if anything needs a closer look.
+
+        The same as the long way gives. Most files are of this kind, and most time goes here.
+        """
+        head = self._head(quick)
+        if head is None:
+            return None
+        width, height, verbatim = head.known
+        if width is None or height is None:
             return None
         notes: list[str] = []
-        known, said = head
-        item = item_fields.named(known, said, name, folder, False, lambda _, what: notes.append(what))
+        path, own = item_fields.placed(
+            verbatim, quick.head_texts[head.filename].strip(), name, folder, lambda _, what: notes.append(what)
+        )
         if notes:
             return None
-        item = self._in_lists(item, number, annotations, _NOTHING)
-        self._check_boxes(item, annotations, report)
+        first = 1 if self.coords == "voc" else 0
+        watch = self.watch
+        doubtful = zero = fraction = False
+        annotations: list[Annotation] = []
+        for template, texts in quick.objects:
+            facts: Any = template.facts
+            if type(facts) is not Facts:
+                facts = facts_of(template)
+            if facts.odd:
+                return None
+            sides = facts.sides_of(texts)
+            whole = "".join(sides).isdecimal()
+            convert: Callable[[str], Number] = int if whole else numbers.number
+            try:
+                xmin, ymin, xmax, ymax = map(convert, sides)
+                if whole:
+                    box = Box(xmin - first, ymin - first, xmax - xmin + first, ymax - ymin + first)
+                else:
+                    box = numbers.box(xmin, ymin, xmax, ymax, self.coords)
+                    fraction = fraction or not all(float(side).is_integer() for side in (xmin, ymin, xmax, ymax))
+                    doubtful = True
+            except ValueError:
+                return None
+            if xmin < 1 or ymin < 1:
+                doubtful = True
+                zero = zero or xmin <= 0 or ymin <= 0
+            if xmax > width or ymax > height or xmax == xmin or ymax == ymin:
+                doubtful = True
+            label = texts[facts.name].strip()
+            if xmax < xmin or ymax < ymin or not label:
+                return None
+            said = facts.said.get(rest := facts.rest(texts), _UNKNOWN)
+            if said is _UNKNOWN:
+                said = facts.remember(rest, _said(facts, texts))
+            if said is None:
+                return None
+            truncated, occluded, difficult, attributes = said
+            annotations.append(
+                Annotation(
+                    label=label,
+                    shapes=(box,),
+                    truncated=truncated,
+                    occluded=occluded,
+                    difficult=difficult,
+                    attributes=attributes,
+                )
+            )
+        key = self.lists.key(number)
+        subset, tags, lists = (None, _NONE, _NOTHING) if key is None else self._in(key, number)
+        item = Item(
+            id=folder.prefix + name,
+            path=folder.prefix + path,
+            width=width,
+            height=height,
+            subset=subset,
+            extras=head.extras if own is verbatim else item_fields.as_extras(own),
+        )
+        if key is None or tags or lists:
+            item = self._in_lists(item, number, annotations, _NOTHING)
+        if doubtful:
+            self._check_boxes(item, annotations, report)
+        if watch is not None:
+            watch.take_plain([annotation.label for annotation in annotations], zero, fraction, head.kit)
         return Record(item, tuple(annotations))
 
     def _whole(
@@ -236,24 +310,24 @@ class VocSource:
                 if first[1] and first[0].lower() in SUBSETS:
                     return msgspec.structs.replace(item, subset=first[0])
             return item
-        known = self._listed.get(key)
-        if known is None:
-            if len(self._listed) >= _MANY:
-                self._listed.clear()
-            known = self._listed[key] = self.memberships.resolve(self.lists.rows(number))
-        subset, tags, lists = known
+        subset, tags, lists = self._in(key, number)
         if kept.get("tags") != "here":
             annotations += [Annotation(label=label, shapes=(Tag(),)) for label in tags]
         extras = item.extras
         if lists:
             extras = {**extras, "voc": {**extras.get("voc", {}), "lists": lists}}
-        elif type(item.id) is str and item.subset is None:
-            return Item(
-                id=item.id, path=item.path, width=item.width, height=item.height, subset=subset, extras=extras
-            )
         if subset is None:
             subset = item.subset  # one that no list can be named after
         return msgspec.structs.replace(item, subset=subset, extras=extras)
+
+    def _in(self, key: Any, number: int) -> tuple[str | None, list[str], dict[str, list[str]]]:
+        """What the lists make of an item whose lines have that key."""
+        known = self._listed.get(key)
+        if known is None:
+            if len(self._listed) >= _MANY:
+                self._listed.clear()
+            known = self._listed[key] = self.memberships.resolve(self.lists.rows(number))
+        return known
 
     def _note(self, report: Report, shown: str, data: bytes, index: int = -1) -> objects.Notes:
         def note(code: str, what: str) -> None:
@@ -268,24 +342,27 @@ class VocSource:
 
     # ------------------------------------------------------------------ the annotation file
 
-    def _shared_head(self, quick: Quick) -> Any:
-        """What a file says of its item, as :meth:`_file` returns it: alike files share all but the name."""
+    def _head(self, quick: Quick) -> Head | None:
+        """What a file says of its item, which alike files share; None if that needs a closer look."""
         template, texts = quick.head, quick.head_texts
-        if "filename" not in template.leaves:
-            return template.value(texts) or {}
-        at = template.leaves.index("filename")
+        at = template.facts
+        if at is None:
+            at = template.facts = template.leaves.index("filename") if "filename" in template.leaves else -1
+        if at < 0:
+            return None
         key = (template, texts[:at], texts[at + 1 :])
-        known = self._heads.get(key)
-        if known is None:
+        known = self._heads.get(key, _UNKNOWN)
+        if known is _UNKNOWN:
             notes: list[str] = []
             fields = template.value(texts)
-            known = item_fields.basics(fields, lambda _, what: notes.append(what))
-            if notes or reserved.TAG in fields:
-                return fields
+            found = item_fields.basics(fields, lambda _, what: notes.append(what))
+            known = None
+            if not notes and reserved.TAG not in fields:
+                known = Head(found, at, item_fields.as_extras(found.extras), is_kit(quick))
             if len(self._heads) >= _MANY:
                 self._heads.clear()
             self._heads[key] = known
-        return known, texts[at].strip()
+        return known  # type: ignore[no-any-return]
 
     def _file(
         self, data: bytes, quick: Quick | None, shown: str, annotations: list[Annotation], report: Report
@@ -305,7 +382,10 @@ class VocSource:
             else:
                 if self.side.fill:
                     annotations[:] = [_unfilled(annotation) for annotation in annotations]
-                return self._shared_head(quick)
+                head = self._head(quick)
+                if head is None:
+                    return quick.head.value(quick.head_texts) or {}
+                return head.known, quick.head_texts[head.filename].strip()
             annotations.clear()
             document = quick.document()
         else:
@@ -457,12 +537,7 @@ def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Anno
     label = texts[facts.name].strip()
     if xmax < xmin or ymax < ymin or not label:
         return None
-    rest = facts.rest(texts)
-    said = facts.said.get(rest, _UNKNOWN)
-    if said is _UNKNOWN:
-        if len(facts.said) >= _MANY:
-            facts.said.clear()
-        said = facts.said[rest] = _said(facts, texts)
+    said = _said(facts, texts)
     if said is None:
         return None
     truncated, occluded, difficult, attributes = said
@@ -474,9 +549,6 @@ def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Anno
         difficult=difficult,
         attributes=attributes,
     )
-
-
-_UNKNOWN: Any = object()
 
 
 def _said(facts: Facts, texts: tuple[str, ...]) -> tuple[Any, ...] | None:
