@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import accumulate, islice
+from itertools import accumulate, islice, repeat
 from operator import gt
 from pathlib import Path
 
@@ -42,6 +42,15 @@ class Lists:
         self._items.append(item)
         self._files.append(file)
         self._rests.append(number)
+
+    def extend(self, items: list[int], file: int) -> None:
+        """Add lines that hold an item's id and nothing else."""
+        number = self._rest_numbers.setdefault("", len(self.rests))
+        if number == len(self.rests):
+            self.rests.append("")
+        self._items.extend(items)
+        self._files.extend(repeat(file, len(items)))
+        self._rests.extend(repeat(number, len(items)))
 
     def freeze(self) -> None:
         """Sort by item; lines of an item keep their order."""
@@ -86,6 +95,22 @@ def files(sets: Path) -> list[tuple[str, Path]]:
         usual = _USUAL.index(rest) if rest in _USUAL else len(_USUAL)
         found.append(((rank, usual, name), name, path))
     return [(name, path) for _, name, path in sorted(found)]
+
+
+def plain_lines(path: Path, known: dict[str, int]) -> list[int] | None:
+    """The items of a list of nothing but ids that are known, as most are; None for any other."""
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    names = text.split()
+    # What set_line takes for more than an id is none of these.
+    if "#" in text or '"' in text or "\n".join(names) not in (text, text[:-1]):
+        return None
+    try:
+        return list(map(known.__getitem__, names))
+    except KeyError:
+        return None
 
 
 def lines(path: Path, shown: str) -> Iterator[tuple[int, str, str]]:

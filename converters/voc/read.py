@@ -137,12 +137,15 @@ def _index(found: list[Folder], side: Side, report: Report) -> tuple[Items, List
                     for _, identity, _ in lists.lines(path, folder.shown(path)):
                         if identity in has and identity not in numbers:
                             numbers[identity] = items.add(number, identity, has[identity])
-        for name in sorted(has):
-            if name not in numbers:
-                numbers[name] = items.add(number, name, has[name])
+        others = sorted(name for name in has if name not in numbers)
+        numbers.update(zip(others, items.extend(number, others, [has[name] for name in others]), strict=True))
         unlisted = 0
         for name, path in rows:
             which = sets.file(name)
+            plain = lists.plain_lines(path, numbers)
+            if plain is not None:
+                sets.extend(plain, which)
+                continue
             for _, identity, rest in lists.lines(path, folder.shown(path)):
                 own = lists.item_name(identity, numbers)
                 if own not in numbers:
