@@ -173,6 +173,7 @@ def _start(pickled: bytes) -> None:
     global _task
     signals.leave_to_parent()
     _task = pickle.loads(pickled)
+    gc.freeze()  # what is here stays: looking through it would also copy a forked worker's share of memory
 
 
 def _work(start: int) -> Any:

@@ -8,7 +8,7 @@ from 1; the development kit names itself as the database; fractions come from to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -147,7 +147,7 @@ class Facts:
         plain = {"name", "pose", "truncated", "occluded", "difficult", *(f"bndbox/{side}" for side in SIDES)}
         self.odd = self.name < 0 or min(sides) < 0 or not plain.issuperset(leaves)
         rest = [place for place in (*self.flags, self.pose) if place >= 0]
-        self.rest: Callable[[tuple[str, ...]], Any] = itemgetter(*rest) if rest else bool
+        self.rest: Callable[[Sequence[str]], Any] = itemgetter(*rest) if rest else bool
         self.said: dict[Any, Any] = {}
         """What a caller has worked out of the flags and the pose, by what ``rest`` gives."""
 

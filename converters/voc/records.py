@@ -6,7 +6,7 @@ import copy
 import functools
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ _MANY = 1000
 FLAG_NAMES = ("truncated", "occluded", "difficult")
 _NOTHING: dict[str, Any] = {}
 _NONE: list[str] = []
+_SUFFIXES = frozenset(imagefile.SUFFIXES)
 _UNKNOWN: Any = object()
 
 
@@ -187,12 +188,13 @@ class VocSource:
         width, height, verbatim = head.known
         if width is None or height is None:
             return None
-        notes: list[str] = []
-        path, own = item_fields.placed(
-            verbatim, quick.head_texts[head.filename].strip(), name, folder, lambda _, what: notes.append(what)
-        )
-        if notes:
-            return None
+        said = quick.head_texts[head.filename].strip()
+        path, own = said, verbatim
+        if folder.suffixes or not (said.startswith(name) and said[len(name) :] in _SUFFIXES):
+            notes: list[str] = []
+            path, own = item_fields.placed(verbatim, said, name, folder, lambda _, what: notes.append(what))
+            if notes:
+                return None
         first = 1 if self.coords == "voc" else 0
         watch = self.watch
         doubtful = zero = fraction = False
@@ -224,12 +226,12 @@ class VocSource:
             label = texts[facts.name].strip()
             if xmax < xmin or ymax < ymin or not label:
                 return None
-            said = facts.said.get(rest := facts.rest(texts), _UNKNOWN)
-            if said is _UNKNOWN:
-                said = facts.remember(rest, _said(facts, texts))
-            if said is None:
+            rest = facts.said.get(key := facts.rest(texts), _UNKNOWN)
+            if rest is _UNKNOWN:
+                rest = facts.remember(key, _said(facts, texts))
+            if rest is None:
                 return None
-            truncated, occluded, difficult, attributes = said
+            truncated, occluded, difficult, attributes = rest
             annotations.append(
                 Annotation(
                     label=label,
@@ -526,7 +528,7 @@ def _contents(folder: Folder, name: str) -> bytes:
         raise ReadError(f"cannot be read ({error.strerror})", Where(file=folder.shown(path))) from error
 
 
-def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Annotation | None:
+def _plain(facts: Facts, texts: Sequence[str], coords: numbers.Coords) -> Annotation | None:
     """An object that has nothing but VOC's plain elements; None if a value needs a closer look."""
     sides = facts.sides_of(texts)
     convert: Callable[[str], Number] = int if "".join(sides).isdecimal() else numbers.number
@@ -551,7 +553,7 @@ def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Anno
     )
 
 
-def _said(facts: Facts, texts: tuple[str, ...]) -> tuple[Any, ...] | None:
+def _said(facts: Facts, texts: Sequence[str]) -> tuple[Any, ...] | None:
     """Flags and attributes of an object, shared by all that say the same; None if they need a closer look."""
     try:
         flags = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]

@@ -8,7 +8,7 @@ ordinary (comments, entities, attributes, an unusual order for the first time) g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from nucleus_convert.converters.errors import ConvertError
@@ -47,7 +47,7 @@ class Template:
             self._split = re.compile(f"<object>{self._pattern}</object>").split
         return self._split(text)
 
-    def value(self, texts: tuple[str, ...]) -> Value:
+    def value(self, texts: Sequence[str]) -> Value:
         """The value, of this structure, with other texts."""
         return _filled(self._shape, iter(texts))
 
@@ -84,7 +84,7 @@ class Quick:
     __slots__ = ("head", "head_texts", "objects")
 
     def __init__(
-        self, head: Template, head_texts: tuple[str, ...], objects: list[tuple[Template, tuple[str, ...]]]
+        self, head: Template, head_texts: tuple[str, ...], objects: list[tuple[Template, Sequence[str]]]
     ) -> None:
         self.head = head
         self.head_texts = head_texts
@@ -139,11 +139,10 @@ class Reader:
             step = len(alike.leaves) + 1
             head = text if len(pieces) == 1 else "".join(pieces[::step])
             if "<object>" not in head:
-                objects = [(alike, tuple(pieces[i : i + step - 1])) for i in range(1, len(pieces), step)]
-                return self._headed(head, objects)
+                return self._headed(head, [(alike, pieces[i : i + step - 1]) for i in range(1, len(pieces), step)])
             self._alike = None
         head, *stretches = text.split("<object>")
-        objects = []
+        objects: list[tuple[Template, Sequence[str]]] = []
         for stretch in stretches:
             inner, closing, tail = stretch.partition("</object>")
             if not closing:
@@ -165,7 +164,7 @@ class Reader:
             self._alike = objects[0][0]
         return self._headed(head, objects)
 
-    def _headed(self, head: str, objects: list[tuple[Template, tuple[str, ...]]]) -> Quick | None:
+    def _headed(self, head: str, objects: list[tuple[Template, Sequence[str]]]) -> Quick | None:
         """The file whose text without its objects is ``head``."""
         for i, template in enumerate(self._heads):
             found = template.match(head)
