@@ -2,7 +2,8 @@
 
 All commands in turn, round after round, each round beginning with another; the first round only warms up. Reported are
 medians: seconds of wall time and of CPU (of all processes of the command), peak memory of the largest process,
-and, in one more run that is not timed, the memory of all processes together that is not a file's.
+and, in one more run that is not timed, the memory of all processes together that is not a file's (what forked
+processes share counts once).
 Byte code is compiled beforehand, as pip does it, whatever the environment says.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from run import Sampler, remove
+from run import Sampler, family, remove
 
 OURS = """
 import sys
@@ -53,6 +54,24 @@ class Run(NamedTuple):
     own: float
 
 
+class _Sampler(Sampler):
+    """Adds up shares of memory (Linux only)."""
+
+    def run(self) -> None:
+        """Sample until told to stop."""
+        while not self.over.wait(0.02):
+            self.most = max(self.most, sum(_share(pid) for pid in family(self.pid)))
+
+
+def _share(pid: int) -> int:
+    """Kilobytes of a process that are no file's, its share of what several have."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
+
+
 def once(case: Case, *, sampled: bool = False) -> Run | str:
     """Run a command once; or what it said last, if it failed."""
     remove(case.out)
@@ -62,7 +81,7 @@ def once(case: Case, *, sampled: bool = False) -> Run | str:
         process = subprocess.Popen(
             [case.python, case.script, *case.arguments], stdout=said, stderr=said, cwd="/", env=environment
         )
-        sampler = Sampler(process.pid)
+        sampler = _Sampler(process.pid)
         if sampled:
             sampler.start()
         _, status, usage = os.wait4(process.pid, 0)

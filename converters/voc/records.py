@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import functools
 import os
-import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,15 +13,17 @@ import msgspec
 from nucleus_convert.converters import files, imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
-from nucleus_convert.converters.model import EMPTY, Annotation, Box, Item, Mask, Number, Record, Tag
+from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
 from nucleus_convert.converters.report import EXAMPLES, Report
 from nucleus_convert.converters.voc import items as item_fields
 from nucleus_convert.converters.voc import numbers, objects, reserved
-from nucleus_convert.converters.voc.evidence import Evidence, Facts, facts_of, is_kit
+from nucleus_convert.converters.voc.evidence import Evidence, is_kit
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
+from nucleus_convert.converters.voc.kept import Kept
 from nucleus_convert.converters.voc.lists import Lists
 from nucleus_convert.converters.voc.memberships import Memberships, Side
 from nucleus_convert.converters.voc.options import ReadOptions
+from nucleus_convert.converters.voc.plain import plain_objects
 from nucleus_convert.converters.voc.results import Results
 from nucleus_convert.formats import voc as wire
 from nucleus_convert.formats.voc.quick import Quick
@@ -47,25 +47,6 @@ class Head(NamedTuple):
     filename: int
     extras: dict[str, Any]
     kit: bool
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """The records of a stretch of items, encoded, and the report of reading them, pickled (empty: nothing to say)."""
-
-    count: int
-    encoded: bytes
-    report: bytes
-
-    def records(self, report: Report) -> list[Record]:
-        """The records, as reading them again would give them."""
-        if self.report:
-            report.merge(pickle.loads(self.report))
-        return _decoder().decode(self.encoded)
-
-
-@functools.cache
-def _decoder() -> msgspec.msgpack.Decoder[list[Record]]:
-    return msgspec.msgpack.Decoder(list[Record])
 
 
 class VocSource:
@@ -195,53 +176,10 @@ class VocSource:
             path, own = item_fields.placed(verbatim, said, name, folder, lambda _, what: notes.append(what))
             if notes:
                 return None
-        first = 1 if self.coords == "voc" else 0
-        watch = self.watch
-        doubtful = zero = fraction = False
-        annotations: list[Annotation] = []
-        for template, texts in quick.objects:
-            facts: Any = template.facts
-            if type(facts) is not Facts:
-                facts = facts_of(template)
-            if facts.odd:
-                return None
-            sides = facts.sides_of(texts)
-            whole = "".join(sides).isdecimal()
-            convert: Callable[[str], Number] = int if whole else numbers.number
-            try:
-                xmin, ymin, xmax, ymax = map(convert, sides)
-                if whole:
-                    box = Box(xmin - first, ymin - first, xmax - xmin + first, ymax - ymin + first)
-                else:
-                    box = numbers.box(xmin, ymin, xmax, ymax, self.coords)
-                    fraction = fraction or not all(float(side).is_integer() for side in (xmin, ymin, xmax, ymax))
-                    doubtful = True
-            except ValueError:
-                return None
-            if xmin < 1 or ymin < 1:
-                doubtful = True
-                zero = zero or xmin <= 0 or ymin <= 0
-            if xmax > width or ymax > height or xmax == xmin or ymax == ymin:
-                doubtful = True
-            label = texts[facts.name].strip()
-            if xmax < xmin or ymax < ymin or not label:
-                return None
-            rest = facts.said.get(key := facts.rest(texts), _UNKNOWN)
-            if rest is _UNKNOWN:
-                rest = facts.remember(key, _said(facts, texts))
-            if rest is None:
-                return None
-            truncated, occluded, difficult, attributes = rest
-            annotations.append(
-                Annotation(
-                    label=label,
-                    shapes=(box,),
-                    truncated=truncated,
-                    occluded=occluded,
-                    difficult=difficult,
-                    attributes=attributes,
-                )
-            )
+        plain = plain_objects(quick, self.coords, width, height)
+        if plain is None:
+            return None
+        annotations = plain.annotations
         key = self.lists.key(number)
         subset, tags, lists = (None, _NONE, _NOTHING) if key is None else self._in(key, number)
         item = Item(
@@ -254,10 +192,11 @@ class VocSource:
         )
         if key is None or tags or lists:
             item = self._in_lists(item, number, annotations, _NOTHING)
-        if doubtful:
+        if plain.doubtful:
             self._check_boxes(item, annotations, report)
-        if watch is not None:
-            watch.take_plain([annotation.label for annotation in annotations], zero, fraction, head.kit)
+        if self.watch is not None:
+            labels = [annotation.label for annotation in annotations]
+            self.watch.take_plain(labels, plain.zero, plain.fraction, head.kit)
         return Record(item, tuple(annotations))
 
     def _whole(
@@ -375,20 +314,15 @@ class VocSource:
             The other elements; or, where other files say the same, (what they say, <filename>).
         """
         if quick is not None:
-            for template, texts in quick.objects:
-                facts = facts_of(template)
-                annotation = None if facts.odd else _plain(facts, texts, self.coords)
-                if annotation is None:
-                    break
-                annotations.append(annotation)
-            else:
+            plain = plain_objects(quick, self.coords, 0, 0)
+            if plain is not None:
+                annotations += plain.annotations
                 if self.side.fill:
                     annotations[:] = [_unfilled(annotation) for annotation in annotations]
                 head = self._head(quick)
                 if head is None:
                     return quick.head.value(quick.head_texts) or {}
                 return head.known, quick.head_texts[head.filename].strip()
-            annotations.clear()
             document = quick.document()
         else:
             document = wire.parse(data, shown)
@@ -526,43 +460,6 @@ def _contents(folder: Folder, name: str) -> bytes:
         return files.contents(path)
     except OSError as error:
         raise ReadError(f"cannot be read ({error.strerror})", Where(file=folder.shown(path))) from error
-
-
-def _plain(facts: Facts, texts: Sequence[str], coords: numbers.Coords) -> Annotation | None:
-    """An object that has nothing but VOC's plain elements; None if a value needs a closer look."""
-    sides = facts.sides_of(texts)
-    convert: Callable[[str], Number] = int if "".join(sides).isdecimal() else numbers.number
-    try:
-        xmin, ymin, xmax, ymax = map(convert, sides)
-    except ValueError:
-        return None
-    label = texts[facts.name].strip()
-    if xmax < xmin or ymax < ymin or not label:
-        return None
-    said = _said(facts, texts)
-    if said is None:
-        return None
-    truncated, occluded, difficult, attributes = said
-    return Annotation(
-        label=label,
-        shapes=(numbers.box(xmin, ymin, xmax, ymax, coords),),
-        truncated=truncated,
-        occluded=occluded,
-        difficult=difficult,
-        attributes=attributes,
-    )
-
-
-def _said(facts: Facts, texts: Sequence[str]) -> tuple[Any, ...] | None:
-    """Flags and attributes of an object, shared by all that say the same; None if they need a closer look."""
-    try:
-        flags = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]
-    except KeyError:
-        return None
-    pose = texts[facts.pose].strip() if facts.pose >= 0 else "Unspecified"
-    if pose == "Unspecified":
-        return *flags, EMPTY
-    return None if pose.lower() in objects.UNSAID else (*flags, {"pose": pose})
 
 
 def _unfilled(annotation: Annotation) -> Annotation:

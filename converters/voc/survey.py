@@ -8,19 +8,16 @@ read again in its turn.
 
 from __future__ import annotations
 
-import pickle
 from typing import NamedTuple
 
-import msgspec
-
 from nucleus_convert.converters import parallel
-from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.parallel import CHUNK
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.voc.evidence import Evidence
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG
+from nucleus_convert.converters.voc.kept import Kept, keep
 from nucleus_convert.converters.voc.numbers import Coords
-from nucleus_convert.converters.voc.records import Kept, VocSource
+from nucleus_convert.converters.voc.records import VocSource
 
 MOST_KEPT = 1 << 25
 """Bytes of records that are kept: those of some 60,000 files. Stretches beyond are read twice."""
@@ -59,13 +56,7 @@ class Survey:
             return Seen(evidence, None)
         report = self.blank.child(logged=self.blank.logging)
         records = list(source(report, start, stop))
-        if any(code is Code.REJECTED for code, _, _ in report.findings):
-            return Seen(evidence, None)
-        try:
-            encoded = msgspec.msgpack.encode(records)
-        except (OverflowError, UnicodeEncodeError):  # a number beyond 64 bits, text beyond Unicode
-            return Seen(evidence, None)
-        return Seen(evidence, Kept(stop - start, encoded, pickle.dumps(report) if report.findings else b""))
+        return Seen(evidence, keep(records, stop - start, report))
 
 
 def guess(source: VocSource) -> Coords:
