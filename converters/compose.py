@@ -9,13 +9,14 @@ more exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from nucleus_convert.converters import indexmap, masks
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
-from nucleus_convert.converters.masks import Bitmap, Runs
 from nucleus_convert.converters.report import Report
+
+if TYPE_CHECKING:
+    from nucleus_convert.converters.masks import Bitmap, Runs
 
 Overlap: TypeAlias = Literal["later", "smaller", "fail"]
 Overflow: TypeAlias = Literal["fail", "semantic", "largest"]
@@ -72,6 +73,8 @@ def compose(
     Raises:
         UnrepresentableError: the policy is to fail, or even labels are too many.
     """
+    from nucleus_convert.converters import indexmap, masks  # heavy, and formats name the policies without them
+
     keys = [layer.key for layer in layers]
     merged = False
     kept = set(keys)
@@ -111,6 +114,8 @@ def compose(
 
 def _largest(layers: Sequence[Layer]) -> set[Hashable]:
     """The keys that cover most pixels, as many as there are indices; of equal ones the earlier."""
+    from nucleus_convert.converters import masks
+
     areas: dict[Hashable, int] = {}
     for layer in layers:
         areas[layer.key] = areas.get(layer.key, 0) + masks.area(layer.runs)
@@ -125,6 +130,8 @@ def _numbered(keys: Sequence[Hashable], kept: set[Hashable]) -> dict[Hashable, i
 def _rank(layers: Sequence[Layer], overlap: Overlap) -> Callable[[int], tuple[int, ...]]:
     """What to sort layers by, from the bottom up."""
     if overlap == "smaller":
+        from nucleus_convert.converters import masks
+
         areas = [masks.area(layer.runs) for layer in layers]
         return lambda i: (int(not layers[i].crowd), -areas[i])
     return lambda i: (int(not layers[i].crowd),)

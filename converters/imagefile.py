@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Literal, NamedTuple, TypeAlias
 
+from nucleus_convert.converters import files
 from nucleus_convert.converters.errors import (
     MalformedFileError,
     ReadError,
@@ -68,20 +69,20 @@ def info(path: Path | str) -> ImageInfo:
         ReadError: it cannot be opened.
     """
     try:
-        # Unbuffered, one read: a data set has many images, and their headers are short.
-        with io.FileIO(path) as raw:
-            start = raw.read(_HEAD) or b""
-            found = None
-            if start[:2] == b"\xff\xd8":
-                found = _jpeg(io.BytesIO(start))
-                if found is None and len(start) == _HEAD:
-                    raw.seek(0)
-                    found = _jpeg(io.BufferedReader(raw))
-            elif start[:8] == _PNG and start[12:16] == b"IHDR" and len(start) >= 33:
-                whole = len(start) < _HEAD or b"IDAT" in start
-                file: BinaryIO = io.BytesIO(start) if whole else io.BufferedReader(raw)
-                file.seek(33)
-                found = _png(start[:33], file)
+        # One read: a data set has many images, and their headers are short.
+        start = files.head(path, _HEAD)
+        found = None
+        if start[:2] == b"\xff\xd8":
+            found = _jpeg(io.BytesIO(start))
+            if found is None and len(start) == _HEAD:
+                with open(path, "rb") as file:  # noqa: PTH123
+                    found = _jpeg(file)
+        elif start[:8] == _PNG and start[12:16] == b"IHDR" and len(start) >= 33:
+            if len(start) < _HEAD or b"IDAT" in start:
+                found = _png(start[:33], io.BytesIO(start))
+            else:
+                with open(path, "rb") as file:  # noqa: PTH123
+                    found = _png(start[:33], file)
     except OSError as error:
         raise ReadError(f"the image cannot be read ({error.strerror})", Where(file=str(path))) from error
     if found is None:
@@ -129,6 +130,7 @@ def _jpeg(file: BinaryIO) -> ImageInfo | None:
 
 def _png(start: bytes, file: BinaryIO) -> ImageInfo:
     width, height = struct.unpack(">II", start[16:24])
+    file.seek(33)
     return ImageInfo(width, height, _png_orientation(file))
 
 

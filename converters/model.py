@@ -33,6 +33,9 @@ Extras: TypeAlias = Mapping[str, Mapping[str, Any]]
 EMPTY: Mapping[str, Any] = {}
 
 
+_IMAGE = sys.intern("image")
+
+
 def _intern(struct: msgspec.Struct, name: str) -> None:
     """Make a string the one object of its text: msgspec knows a default by identity, which pickling loses."""
     msgspec.structs.force_setattr(struct, name, sys.intern(getattr(struct, name)))
@@ -221,7 +224,8 @@ class Item(Strict, frozen=True, kw_only=True, omit_defaults=True):
     extras: Extras = EMPTY
 
     def __post_init__(self) -> None:
-        _intern(self, "kind")
+        if self.kind is not _IMAGE:
+            _intern(self, "kind")
 
 
 class Record(Strict, frozen=True):

@@ -1,6 +1,6 @@
 """Runs a function over a label set in chunks of items, in this process or in several, results in order.
 
-Workers get the label set's recipe once (it is picklable; start method ``spawn`` works) and do a stretch of items
+Workers get the label set's recipe once (it is pickled, whatever the start method) and do a stretch of items
 each. The result does not depend on the number of workers: the chunks are the same, only who does them differs.
 """
 
@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
+import pickle
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nucleus_convert.converters import signals
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Record
 from nucleus_convert.converters.report import Report
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 CHUNK = 256
 """Items in a chunk: large enough to make hand-over cheap, small enough to bound memory."""
+MANY_ITEMS = 20_000
+"""From so many items on, workers pay for what it costs to start them."""
+MOST_WORKERS = 4
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker ended without a word."""
 
 
 class Encode(Protocol[T_co]):
@@ -32,6 +44,15 @@ class Encode(Protocol[T_co]):
     def __call__(self, records: Iterator[Record], report: Report) -> T_co:
         """Encode the records of a stretch."""
         ...
+
+
+def hands(wanted: int | None, items: int | None) -> int:
+    """How many workers to have for so many items, if ``wanted`` leaves it open."""
+    if wanted is not None:
+        return max(1, wanted)
+    if items is None or items < MANY_ITEMS:
+        return 1
+    return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def encode_chunks(
@@ -58,7 +79,25 @@ def encode_chunks(
             if progress:
                 progress(min(start + CHUNK, labels.size))
         return
-    yield from _pooled(labels, encode, report, starts, workers, progress)
+    task = _Encoding(labels, encode, report.child(logged=report.logging))
+    for start, (result, theirs) in zip(starts, over(starts, task, workers=workers), strict=True):
+        report.merge(theirs)
+        yield result
+        if progress:
+            progress(min(start + CHUNK, labels.size))
+
+
+class _Encoding:
+    """What a worker does with a chunk: its records encoded, and what was found on the way."""
+
+    def __init__(self, labels: LabelSet, encode: Encode[Any], blank: Report) -> None:
+        self.labels = labels
+        self.encode = encode
+        self.blank = blank
+
+    def __call__(self, start: int) -> tuple[Any, Report]:
+        report = self.blank.child(logged=self.blank.logging)
+        return self.encode(self.labels.records(report, start, start + CHUNK), report), report
 
 
 @contextmanager
@@ -96,52 +135,75 @@ def _unsized(
             progress(done)
 
 
-_job: tuple[LabelSet, Encode[Any], Report] | None = None
+# --- processes -----------------------------------------------------------------------------------------
 
 
-def _start(labels: LabelSet, encode: Encode[Any], blank: Report) -> None:
-    global _job
+def over(starts: range, task: Callable[[int], T], *, workers: int) -> Iterator[T]:
+    """Yield ``task(start)`` for each chunk, in order. With workers, ``task`` and what it returns are pickled."""
+    if workers <= 1 or len(starts) < 2:
+        for start in starts:
+            with _collector_off():
+                done = task(start)
+            yield done
+    else:
+        yield from _pooled(starts, task, workers)
+
+
+def start_method() -> str:
+    """How to start workers: ``fork``, where that is the platform's way and nothing else runs; else ``spawn``.
+
+    A forked worker is there at once, and has imported all that this process has. But only the thread that
+    forks lives on in it, and what others held locked stays locked: so never beside threads, Python's or a
+    library's.
+    """
+    usual = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    if usual != "fork" or not sys.platform.startswith("linux"):
+        return "spawn"
+    try:
+        threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    except OSError:
+        return "spawn"
+    return "fork" if threads == 1 else "spawn"
+
+
+_task: Callable[[int], Any] | None = None
+
+
+def _start(pickled: bytes) -> None:
+    global _task
     signals.leave_to_parent()
-    _job = (labels, encode, blank)
+    _task = pickle.loads(pickled)
+    gc.freeze()  # what is here stays: looking through it would also copy a forked worker's share of memory
 
 
-def _work(start: int) -> tuple[Any, Report]:
-    assert _job is not None
-    labels, encode, blank = _job
-    report = blank.child(logged=blank.logging)
+def _work(start: int) -> Any:
+    assert _task is not None
     with _collector_off():
-        return encode(labels.records(report, start, start + CHUNK), report), report
+        return _task(start)
 
 
-def _pooled(
-    labels: LabelSet,
-    encode: Encode[T],
-    report: Report,
-    starts: range,
-    workers: int,
-    progress: Callable[[int], None] | None,
-) -> Iterator[T]:
-    context = multiprocessing.get_context("spawn")
-    blank = report.child(logged=report.logging)
+def _pooled(starts: range, task: Callable[[int], T], workers: int) -> Iterator[T]:
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # which most runs need not wait for
+
+    pickled = pickle.dumps(task)
     with signals.undisturbed():
         pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start, initargs=(labels, encode, blank)
+            min(workers, len(starts)),
+            mp_context=multiprocessing.get_context(start_method()),
+            initializer=_start,
+            initargs=(pickled,),
         )
     try:
-        waiting: deque[Future[tuple[T, Report]]] = deque()
+        waiting: deque[Future[T]] = deque()
         todo = iter(starts)
-        done = 0
         while True:
             while len(waiting) < 2 * workers and (start := next(todo, None)) is not None:
                 with signals.undisturbed():
                     waiting.append(pool.submit(_work, start))
             if not waiting:
                 break
-            result, theirs = waiting.popleft().result()
-            report.merge(theirs)
-            done += CHUNK
-            yield result
-            if progress:
-                progress(min(done, starts.stop))
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise WorkerDiedError from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -13,7 +13,6 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, get_args
@@ -21,7 +20,7 @@ from typing import IO, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import fit, labelmap, layout, output, registry, signals
+from nucleus_convert.converters import fit, layout, output, parallel, registry, signals
 from nucleus_convert.converters import options as option_models
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters import verify as verifying
@@ -46,9 +45,6 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with the stage ("reading", "writing", "checking"), the items done, and of how many, if known."""
 AnyPath: TypeAlias = str | os.PathLike[str]
 
-MANY_ITEMS = 20_000
-"""From so many items on, workers pay for what it costs to start them."""
-MOST_WORKERS = 4
 EXCERPTS = 6
 """Stretches of a large output that are read back."""
 
@@ -124,7 +120,9 @@ def convert(
     place = layout.of(Path(writer.SPEC.name if dst is None else dst), writer.SPEC)
     if not dry_run:
         layout.check(place, Path(src), overwrite=overwrite)
-    mapping = None if labels is None else labelmap.load(Path(labels))
+    mapping: Callable[[LabelSet, Report], LabelSet] | None = None
+    if labels is not None:
+        mapping = _label_map(Path(labels))
     with ExitStack() as stack:
         opened = stack.enter_context(sources.opened(Path(src)))
         spool = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
@@ -138,9 +136,9 @@ def convert(
                 reading, writing = option_models.split(options, reader.ReadOptions, writer.WriteOptions)
                 if progress:
                     progress("reading", 0, None)
-                label_set: LabelSet = reader.read(opened.path, options=reading, report=report)
+                label_set = _read(reader, opened.path, reading, report, workers)
                 if mapping is not None:
-                    label_set = labelmap.apply(label_set, mapping, report, where=Where(file=str(labels)))
+                    label_set = mapping(label_set, report)
                 report.outputs = {
                     "tool": {"name": layout.TOOL, "version": __version__},
                     "source": {"format": reader.SPEC.name, "name": Path(src).name},
@@ -235,6 +233,24 @@ def write(
     return report
 
 
+def _read(reader: Any, path: Path, options: Any, report: Report, workers: int | None) -> LabelSet:
+    read_by = getattr(reader, "read_by", None)
+    labels: LabelSet
+    if read_by is None:
+        labels = reader.read(path, options=options, report=report)
+    else:
+        labels = read_by(path, options=options, report=report, workers=workers)
+    return labels
+
+
+def _label_map(path: Path) -> Callable[[LabelSet, Report], LabelSet]:
+    """What a label map file does to a data set."""
+    from nucleus_convert.converters import labelmap  # YAML and pydantic, which most runs need not wait for
+
+    asked = labelmap.load(path)
+    return lambda labels, report: labelmap.apply(labels, asked, report, where=Where(file=str(path)))
+
+
 def _check_choices(**choices: tuple[str, Any]) -> None:
     for name, (value, allowed) in choices.items():
         if value not in get_args(allowed):
@@ -262,7 +278,7 @@ def _emit(
         target = Target(
             path=staged.final,
             final=place.final,
-            workers=_workers(plan.workers, fitted),
+            workers=parallel.hands(plan.workers, fitted.size),
             progress=_stage(plan.progress, "writing", fitted.size),
         )
         written: list[Path] = writer.write(fitted, target, options=options, report=report)
@@ -287,14 +303,6 @@ def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tupl
     spec, step = narrowed(labels, options=options, report=report)
     fitted = fit.fitted(labels, spec, report)
     return (fitted if step is None else fitted.then(step)), spec
-
-
-def _workers(wanted: int | None, labels: LabelSet) -> int:
-    if wanted is not None:
-        return max(1, wanted)
-    if labels.size is None or labels.size < MANY_ITEMS:
-        return 1
-    return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def _stage(progress: Progress | None, stage: str, total: int | None) -> Callable[[int], None] | None:
@@ -405,7 +413,7 @@ def _explained(place: Layout, opened: sources.Opened | None) -> Iterator[None]:
     where = Where(file=str(place.final))
     try:
         yield
-    except BrokenProcessPool as error:
+    except parallel.WorkerDiedError as error:
         raise WriteError(
             "a worker process died: for want of memory, or because it could not import what it needs",
             where,

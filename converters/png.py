@@ -400,13 +400,3 @@ def _zeros(count: int) -> bytes:
         return b""
     packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
     return bytes(packer.compress(bytes(count)) + packer.flush(zlib.Z_SYNC_FLUSH))
-
-
-@functools.cache
-def voc_palette() -> bytes:
-    """Pascal VOC's 256 colours ``r, g, b, …``: an index's bits 3j, 3j + 1, 3j + 2 are bit 7 - j of each."""
-    return bytes(
-        sum((index >> (3 * j + channel) & 1) << (7 - j) for j in range(3))
-        for index in range(256)
-        for channel in range(3)
-    )

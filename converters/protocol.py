@@ -186,6 +186,12 @@ class Format(Protocol):
         narrowed(labels: LabelSet, *, options, report: Report) -> tuple[Spec, Step | None]
 
     which says what this target holds, and what is to be done to records after they were made to fit that.
+
+    A module that has to look into many files before the first record can be read also has
+
+        read_by(source: Path, *, options, report: Report, workers: int | None) -> LabelSet
+
+    which is ``read`` with several processes (None: as many as pay).
     """
 
     SPEC: Spec

@@ -42,5 +42,6 @@ def undisturbed() -> Iterator[None]:
 def leave_to_parent() -> None:
     """For a worker: Ctrl-C goes to every process of the terminal, but only the parent deals with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has its parent's handler
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked since birth, see above

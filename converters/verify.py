@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters import masks
 from nucleus_convert.converters.errors import ConvertError, VerifyError
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Id, Item, Label, Mask, Record
@@ -322,6 +321,8 @@ def _same_pixels(expected: Mask, actual: Mask) -> bool:
     """Whether two masks cover the same pixels: runs of nothing may be written in more than one way."""
     if (expected.height, expected.width) != (actual.height, actual.width):
         return False
+    from nucleus_convert.converters import masks  # heavy, and many data sets have no mask
+
     try:
         meant, read = (masks.canonical(masks.decode_counts(mask.counts)) for mask in (expected, actual))
     except ConvertError:

@@ -11,12 +11,13 @@ import os
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from nucleus_convert.converters.errors import ReadError, Where
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def _seek_and_read(descriptor: int, length: int, offset: int) -> bytes:
@@ -122,6 +123,8 @@ class RowIndex:
 
     def freeze(self, groups: int) -> RowIndex:
         """Sort the rows into groups 0 to ``groups`` - 1."""
+        import numpy as np  # heavy, and formats that have no such file need not wait for it
+
         keys = np.frombuffer(self._groups, dtype=np.int32) if len(self) else np.zeros(0, np.int32)
         order = np.argsort(keys, kind="stable")
         self._bounds = np.searchsorted(keys, np.arange(groups + 1), sorter=order)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import io
+import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +102,53 @@ def test_an_error_comes_through_whole(workers: int) -> None:
         list(encode_chunks(numbers(3 * CHUNK), fails_in_the_middle, Report(), workers=workers))
     assert caught.value.where == Where(file="f", path="$.x", item=str(CHUNK + 5))
     assert caught.value.hint == "mend it"
+
+
+def test_workers_are_chosen_where_they_pay() -> None:
+    assert parallel.hands(None, 1) == parallel.hands(None, None) == 1
+    assert 1 <= parallel.hands(None, parallel.MANY_ITEMS) <= parallel.MOST_WORKERS
+    assert parallel.hands(3, 1) == 3
+
+
+ALONE = """
+import io, sys, threading
+sys.path.insert(0, sys.argv[1])
+from nucleus_convert.converters import parallel
+from nucleus_convert.converters.report import Report
+
+if __name__ == "__main__":
+    alone = parallel.start_method()
+    from tests.test_parallel import ids, numbers  # numpy comes with it, and threads with numpy
+
+    event = threading.Event()
+    threading.Thread(target=event.wait).start()
+    beside = parallel.start_method()
+    event.set()
+    outcomes = []
+    for method in ("fork", "spawn"):
+        parallel.start_method = lambda: method
+        log = io.StringIO()
+        report = Report(log=log)
+        chunks = list(parallel.encode_chunks(numbers(2 * parallel.CHUNK + 9), ids, report, workers=2))
+        outcomes.append((chunks, report.to_json(), log.getvalue()))
+    print(alone, beside, outcomes[0] == outcomes[1])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux only")
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python does not fork by default any more")
+def test_a_process_without_threads_forks_its_workers(tmp_path: Path) -> None:
+    (tmp_path / "alone.py").write_text(ALONE)
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-W", "error", tmp_path / "alone.py", root], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["fork", "spawn", "True"]
+
+
+def test_where_forking_is_not_the_way_workers_are_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: "forkserver")
+    assert parallel.start_method() == "spawn"
 
 
 def test_an_unknown_size_is_done_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
-import types
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ from nucleus_convert import (
     read,
     write,
 )
-from nucleus_convert.converters import ir, parallel, pipeline, registry, verify
+from nucleus_convert.converters import ir, parallel, registry, verify
 from nucleus_convert.converters.errors import (
     DetectionError,
     InternalError,
@@ -651,8 +651,12 @@ def test_rejected_records_of_a_callers_report_are_written(many: Path, out: Path)
     assert json.loads((out / "a.rejected.jsonl").read_text())["record"] == "broken"
 
 
-def test_workers_are_chosen_where_they_pay(boxes: Callable[[int], LabelSet]) -> None:
-    small, large = boxes(1), types.SimpleNamespace(size=pipeline.MANY_ITEMS)
-    assert pipeline._workers(None, small) == 1
-    assert pipeline._workers(None, large) >= 1  # type: ignore[arg-type]
-    assert pipeline._workers(3, small) == 3
+def test_a_worker_that_dies_is_an_error_that_says_so(many: Path, out: Path) -> None:
+    labels = read(many, "ir").map(_dies)
+    with pytest.raises(WriteError, match="a worker process died"):
+        write(labels, out / "a.ndjson", "ir", workers=2)
+    assert names(out) == []
+
+
+def _dies(record: Record) -> Record:
+    os._exit(1)

@@ -24,6 +24,7 @@ from nucleus_convert.converters.compose import PIXELS_COVERED
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Mask, Polygon, Record
+from nucleus_convert.converters.palette import voc_palette
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
@@ -381,9 +382,7 @@ def _categories(
     header: Header, numbers: dict[str, Any], complete: bool, report: Report
 ) -> list[dict[str, Any]]:
     """Category rows; panoptic tools need to be told things from stuff, and a colour."""
-    from nucleus_convert.converters import png
-
-    palette = png.voc_palette()
+    palette = voc_palette()
     rows = []
     for i, label in enumerate(header.labels, 1):
         row = category_row(label, numbers[label.name])

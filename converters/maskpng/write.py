@@ -16,6 +16,7 @@ from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.maskpng.options import WriteOptions
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Mask, Record
+from nucleus_convert.converters.palette import voc_palette
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Outcome, Report
@@ -114,7 +115,7 @@ class Encoder(msgspec.Struct, frozen=True):
             layers, *size, overlap=options.overlap, overflow=options.overflow, fixed=self.classes
         )
         report_losses(composed, layers, options.overlap, report, format=NAME)
-        data = png.encode(composed.pixels, palette=png.voc_palette() if options.palette else None)
+        data = png.encode(composed.pixels, palette=voc_palette() if options.palette else None)
         crc = zlib.crc32(data)
         shared = {index for index in composed.indices if composed.indices.count(index) > 1}
         for ordinal, index, lost in zip(layered, composed.indices, composed.lost, strict=True):

@@ -154,6 +154,7 @@ class Stretch:
         append, packer = self.annotations.append, self.packer
         numbered: bool | None = None
         quoted: bytes | None = None
+        own: set[str] | None = None
         for ordinal, annotation in enumerate(record.annotations):
             if type(annotation) is Outline:
                 if quoted is None:
@@ -207,6 +208,13 @@ class Stretch:
                 reserved["id"] = identity
             elif identity and type(identity) is str:
                 name = identity
+            elif identity is None and more is None:
+                # A made name, as Canvas makes it; one that is taken is left to that.
+                if own is None:
+                    own = {str(other.id) for other in record.annotations if other.id is not None}
+                name = f"{label}-{ordinal + 1:04}"
+                if name in own:
+                    name = ""
             else:
                 name = ""
             if (
@@ -224,6 +232,10 @@ class Stretch:
                 canvas.add_only(annotation, ordinal, kind, geometry, reserved)
             else:
                 used.add(name)
+                if identity is None:
+                    reserved["id"] = None
+                    self.nulls["annotations"] += 1
+                    self.missing_id(name, item)
                 meta = packer.annotation(annotation, reserved)
                 track = None if annotation.track is None else str(annotation.track) or None
                 if more is None:

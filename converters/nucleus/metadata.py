@@ -126,6 +126,7 @@ class Packer:
         self._note_number = self.kinds.numbers.add
         self._labels = labels
         self._constants: dict[str | None, dict[str, Any]] = {}
+        self._flags: dict[Any, tuple[dict[str, Any], list[str]]] = {}
 
     def annotation(self, annotation: Annotation, reserved: dict[str, Any]) -> dict[str, Any]:
         """Plain keys of an annotation; what cannot be plain is added to ``reserved``, which is not put in."""
@@ -178,12 +179,33 @@ class Packer:
         return constants
 
     def _rare(self, annotation: Annotation, meta: dict[str, Any], reserved: dict[str, Any]) -> None:
+        occluded, truncated = annotation.occluded, annotation.truncated
+        if (
+            annotation.z_order is None
+            and annotation.group is None
+            and (occluded is None or type(occluded) is bool)
+            and (truncated is None or type(truncated) is bool)
+        ):
+            # Flags alone, of which there are few combinations.
+            said = (annotation.difficult, occluded, truncated)
+            known = self._flags.get(said)
+            if known is None:
+                noted: dict[str, Any] = {}
+                known = self._flags[said] = {}, noted.setdefault("bools", [])
+                self._fields(annotation, known[0], noted)
+            meta.update(known[0])
+            if known[1]:
+                reserved["bools"] = known[1].copy()
+        else:
+            self._fields(annotation, meta, reserved)
+        if annotation.track is not None and (type(annotation.track) is not str or not annotation.track):
+            reserved.setdefault("fields", {})["track"] = annotation.track
+
+    def _fields(self, annotation: Annotation, meta: dict[str, Any], reserved: dict[str, Any]) -> None:
         for field, key in FLAGS.items():
             value = getattr(annotation, field)
             if value is not None and field != "crowd":
                 self._plain(key, value, self.kinds, meta, reserved, declare=field != "difficult")
-        if annotation.track is not None and (type(annotation.track) is not str or not annotation.track):
-            reserved.setdefault("fields", {})["track"] = annotation.track
 
     def _plain(
         self,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from nucleus_convert.converters.protocol import Feature, Spec
 from nucleus_convert.converters.voc.options import ReadOptions, WriteOptions
-from nucleus_convert.converters.voc.read import read, sniff
+from nucleus_convert.converters.voc.read import read, read_by, sniff
 from nucleus_convert.converters.voc.write import write
 
-__all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "sniff", "write"]
+__all__ = ["SPEC", "ReadOptions", "WriteOptions", "read", "read_by", "sniff", "write"]
 
 _HOLDS = frozenset(
     {

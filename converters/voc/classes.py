@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nucleus_convert.converters import png
 from nucleus_convert.converters.errors import ReadError, Where
 from nucleus_convert.converters.model import Label
+from nucleus_convert.converters.palette import voc_palette
 from nucleus_convert.formats.voc import LabelLine, load_labelmap
 
 OFFICIAL = (
@@ -74,7 +74,7 @@ def from_map(lines: list[LabelLine], used: list[str]) -> Classes:
     if zero is not None:
         extras["background"] = {"name": lines[zero].name, "line": zero}
     by_line = any(line.color is not None for line in lines)
-    palette = png.voc_palette()
+    palette = voc_palette()
     labels: list[Label] = []
     names: dict[int, str] = {}
     colors: dict[int, int] = {0: 0}
@@ -110,5 +110,5 @@ def from_map(lines: list[LabelLine], used: list[str]) -> Classes:
 
 def palette_colors() -> dict[int, int]:
     """The index of each colour of VOC's palette."""
-    palette = png.voc_palette()
+    palette = voc_palette()
     return {palette[3 * i] | palette[3 * i + 1] << 8 | palette[3 * i + 2] << 16: i for i in range(256)}

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters import indexmap, masks, png
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.model import (
@@ -209,6 +208,10 @@ class Encoder:
 
     def _paint(self, drawn: list[Annotation], item: Item, made: Encoded, report: Report) -> set[int]:
         """Paint the masks into a pair of pictures; returns which objects are there whole."""
+        if not any(annotation.shape(Mask) for annotation in drawn):
+            return set()
+        from nucleus_convert.converters import indexmap, masks, palette, png  # heavy, and many sets have no mask
+
         layers: list[tuple[int, int, masks.Runs]] = []
         size: tuple[int, int] | None = None
         for number, annotation in enumerate(drawn):
@@ -243,9 +246,8 @@ class Encoder:
             elif masks.encode_counts(runs) == drawn[number].shape(Mask).counts:
                 whole.add(number)
         classes = indexmap.paint([(index, runs) for _, index, runs in layers], *size)
-        palette = png.voc_palette()
-        made.classes = png.encode(classes.pixels, palette=palette)
-        made.instances = png.encode(instances.pixels, palette=palette)
+        made.classes = png.encode(classes.pixels, palette=palette.voc_palette())
+        made.instances = png.encode(instances.pixels, palette=palette.voc_palette())
         return whole
 
     # ------------------------------------------------------------------ the annotation file

@@ -8,20 +8,22 @@ from 1; the development kit names itself as the database; fractions come from to
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.voc import numbers, reserved
-from nucleus_convert.converters.voc.folders import XML, Folder, Items
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.converters.voc.objects import SIDES
 from nucleus_convert.formats import voc as wire
-from nucleus_convert.formats.voc.quick import Template
+from nucleus_convert.formats.voc.quick import Quick, Template
 
 _KIT_DATABASE = re.compile(r"The VOC20\d\d Database", re.IGNORECASE)
 _KIT_FOLDER = re.compile(r"VOC20\d\d", re.IGNORECASE)
+_MANY = 1000
 _FEW = 5
 """So many files with fractions are slips: VOC2012 itself has two."""
 
@@ -36,6 +38,84 @@ class Evidence:
         self.kit = 0
         self.labels: dict[str, None] = {}
         self.parts: dict[str, None] = {}
+
+    def take(self, quick: Quick) -> None:
+        """Look at a file that was read without a parser."""
+        labels = self.labels
+        zero = fraction = False
+        for template, texts in quick.objects:
+            facts = facts_of(template)
+            if facts.odd:
+                z, f = self._look(wire.Document({}, [template.value(texts)]))
+                zero, fraction = zero or z, fraction or f
+                continue
+            labels[texts[facts.name]] = None
+            sides = facts.sides_of(texts)
+            if "".join(sides).isdecimal() and "" not in sides:
+                if min(map(int, sides)) < 1:
+                    zero = True
+                continue
+            for side in sides:
+                z, f = _judge(side)
+                zero, fraction = zero or z, fraction or f
+        self.kit += is_kit(quick)
+        self.zero += zero
+        self.fractions += fraction
+
+    def take_plain(self, labels: Iterable[Any], zero: bool, fraction: bool, kit: bool) -> None:
+        """Count a file that was looked at elsewhere: its labels, what its coordinates are, who made it."""
+        self.labels.update(dict.fromkeys(labels))
+        self.zero += zero
+        self.fractions += fraction
+        self.kit += kit
+
+    def take_parsed(self, document: wire.Document) -> None:
+        """Look at a file that was parsed."""
+        zero, fraction = self._look(document)
+        self.zero += zero
+        self.fractions += fraction
+
+    def merge(self, other: Evidence) -> None:
+        """Add what others show, which come later in the data set."""
+        self.files += other.files
+        self.zero += other.zero
+        self.fractions += other.fractions
+        self.kit += other.kit
+        self.labels.update(other.labels)
+        self.parts.update(other.parts)
+
+    def used(self) -> list[str]:
+        """The labels of objects, in the order of their first appearance."""
+        return [label for label in dict.fromkeys(label.strip() for label in self.labels) if label]
+
+    def _look(self, document: wire.Document) -> tuple[bool, bool]:
+        """Count what a parsed file shows; whether it has a coordinate of 0 or less, and a fraction."""
+        zero = fraction = False
+        for value in document.objects:
+            if not isinstance(value, dict):
+                continue
+            name = value.get("name")
+            kept = _kept(value)
+            if isinstance(name, dict):
+                name = name.get("#text")
+            if "label" in kept:
+                name = kept["label"]
+            if isinstance(name, str) and name:
+                self.labels[name] = None
+            parts = value.get("part", [])
+            for part in parts if isinstance(parts, list) else [parts]:
+                if isinstance(part, dict) and isinstance(part.get("name"), str) and part["name"]:
+                    self.parts[part["name"]] = None
+            box = value.get("bndbox")
+            for side in SIDES:
+                text = box.get(side) if isinstance(box, dict) else None
+                if isinstance(text, str):
+                    z, f = _judge(text)
+                    zero, fraction = zero or z, fraction or f
+        source = document.fields.get("source")
+        database = source.get("database") if isinstance(source, dict) else None
+        self.kit += _is_kit(database, document.fields.get("folder"))
+        return zero, fraction
 
     def decide(self) -> tuple[Coords, str]:
         """The reading, and why."""
@@ -52,75 +132,51 @@ class Evidence:
         return "edges", "no file names the VOC database, so another tool wrote them"
 
 
-def gather(folders: list[Folder], items: Items, reader: wire.Reader) -> Evidence:
-    """Look through every annotation file. Files that cannot be read count for nothing here."""
-    evidence = Evidence()
-    labels = evidence.labels
-    for number in range(len(items)):
-        if not items.has(number) & XML:
-            continue
-        path = folders[items.folder(number)].xml(items.name(number))
-        try:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-                data = file.read()
-        except OSError:
-            continue
-        evidence.files += 1
-        quick = reader.quick(data)
-        zero = fraction = False
-        if quick is None:
-            try:
-                document = wire.parse(data)
-            except ConvertError:
-                continue
-            zero, fraction = _look(document, evidence)
-        else:
-            for template, texts in quick.objects:
-                facts = template.facts
-                if type(facts) is not Facts:
-                    facts = template.facts = Facts(template)
-                if facts.odd:
-                    value = template.value(texts)
-                    z, f = _look(wire.Document({}, [value]), evidence)
-                    zero, fraction = zero or z, fraction or f
-                    continue
-                labels[texts[facts.name].strip()] = None
-                for i in facts.sides:
-                    text = texts[i]
-                    if not text.isdigit():
-                        z, f = _judge(text)
-                        zero, fraction = zero or z, fraction or f
-                    elif text[0] == "0":
-                        zero = zero or not int(text)
-            fields = quick.head.facts
-            if fields is None:
-                leaves = quick.head.leaves
-                fields = quick.head.facts = (_index(leaves, "source/database"), _index(leaves, "folder"))
-            database, folder = (quick.head_texts[i] if i >= 0 else "" for i in fields)
-            evidence.kit += _is_kit(database, folder)
-        evidence.zero += zero
-        evidence.fractions += fraction
-    labels.pop("", None)
-    return evidence
-
-
 class Facts:
     """Where an object's structure has what matters; ``odd`` if it has more than VOC's plain elements."""
 
-    __slots__ = ("flags", "name", "odd", "pose", "sides")
+    __slots__ = ("flags", "name", "odd", "pose", "rest", "said", "sides_of")
 
     def __init__(self, template: Template) -> None:
         leaves = template.leaves
         self.name = _index(leaves, "name")
-        self.sides = tuple(_index(leaves, f"bndbox/{side}") for side in SIDES)
+        sides = tuple(_index(leaves, f"bndbox/{side}") for side in SIDES)
+        self.sides_of = itemgetter(*sides)
         self.flags = tuple(_index(leaves, name) for name in ("truncated", "occluded", "difficult"))
         self.pose = _index(leaves, "pose")
         plain = {"name", "pose", "truncated", "occluded", "difficult", *(f"bndbox/{side}" for side in SIDES)}
-        self.odd = self.name < 0 or min(self.sides) < 0 or not plain.issuperset(leaves)
+        self.odd = self.name < 0 or min(sides) < 0 or not plain.issuperset(leaves)
+        rest = [place for place in (*self.flags, self.pose) if place >= 0]
+        self.rest: Callable[[Sequence[str]], Any] = itemgetter(*rest) if rest else bool
+        self.said: dict[Any, Any] = {}
+        """What a caller has worked out of the flags and the pose, by what ``rest`` gives."""
+
+
+    def remember(self, rest: Any, said: Any) -> Any:
+        """Note what was worked out, for the next that say the same."""
+        if len(self.said) >= _MANY:
+            self.said.clear()
+        self.said[rest] = said
+        return said
+
+
+def facts_of(template: Template) -> Facts:
+    """The facts of a structure, worked out once."""
+    facts = template.facts
+    if type(facts) is not Facts:
+        facts = template.facts = Facts(template)
+    return facts
 
 
 def _index(leaves: list[str], path: str) -> int:
     return leaves.index(path) if path in leaves else -1
+
+
+def is_kit(quick: Quick) -> bool:
+    """Whether a file names the development kit as its database or folder."""
+    leaves, texts = quick.head.leaves, quick.head_texts
+    places = _index(leaves, "source/database"), _index(leaves, "folder")
+    return _is_kit(*(texts[i] if i >= 0 else "" for i in places))
 
 
 def _is_kit(database: Any, folder: Any) -> bool:
@@ -128,36 +184,6 @@ def _is_kit(database: Any, folder: Any) -> bool:
         (isinstance(database, str) and _KIT_DATABASE.fullmatch(database.strip()))
         or (isinstance(folder, str) and _KIT_FOLDER.fullmatch(folder.strip()))
     )
-
-
-def _look(document: wire.Document, evidence: Evidence) -> tuple[bool, bool]:
-    """Count what a parsed file shows; whether it has a coordinate of 0 or less, and a fraction."""
-    zero = fraction = False
-    for value in document.objects:
-        if not isinstance(value, dict):
-            continue
-        name = value.get("name")
-        kept = _kept(value)
-        if isinstance(name, dict):
-            name = name.get("#text")
-        if "label" in kept:
-            name = kept["label"]
-        if isinstance(name, str) and name:
-            evidence.labels[name] = None
-        parts = value.get("part", [])
-        for part in parts if isinstance(parts, list) else [parts]:
-            if isinstance(part, dict) and isinstance(part.get("name"), str) and part["name"]:
-                evidence.parts[part["name"]] = None
-        box = value.get("bndbox")
-        for side in SIDES:
-            text = box.get(side) if isinstance(box, dict) else None
-            if isinstance(text, str):
-                z, f = _judge(text)
-                zero, fraction = zero or z, fraction or f
-    source = document.fields.get("source")
-    database = source.get("database") if isinstance(source, dict) else None
-    evidence.kit += _is_kit(database, document.fields.get("folder"))
-    return zero, fraction
 
 
 def _kept(value: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice, repeat
 from pathlib import Path
 
 import msgspec
@@ -219,6 +220,28 @@ class Items:
         self._has.append(has)
         return len(self) - 1
 
+    def extend(self, folder: int, names: list[str], has: list[int]) -> range:
+        """Add items; returns their numbers.
+
+        Raises:
+            ReadError: a name is no text.
+        """
+        first = len(self)
+        try:
+            encoded = "".join(names).encode()
+        except UnicodeEncodeError:
+            for name, bits in zip(names, has, strict=True):
+                self.add(folder, name, bits)
+            raise
+        lengths: Iterable[int] = map(len, names)
+        if len(encoded) != sum(map(len, names)):
+            lengths = (len(name.encode()) for name in names)
+        self._ends.extend(islice(accumulate(lengths, initial=len(self._names)), 1, None))
+        self._names += encoded
+        self._folders.extend(repeat(folder, len(names)))
+        self._has += bytes(has)
+        return range(first, len(self))
+
     def name(self, number: int) -> str:
         """The name of an item within its folder: its files' names without suffix."""
         start = self._ends[number - 1] if number else 0
@@ -250,6 +273,9 @@ def listing(folder: Folder) -> dict[str, int]:
         (folder.classes, ".png", CLASS_PNG),
         (folder.instances, ".png", INSTANCE_PNG),
     ):
+        if not found:
+            found = dict.fromkeys(names_of(place, suffix), bit)
+            continue
         for name in names_of(place, suffix):
             found[name] = found.get(name, 0) | bit
     folder.suffixes = tuple(_suffixes(folder.images))
@@ -261,13 +287,15 @@ def names_of(folder: Path | None, suffix: str) -> Iterator[str]:
     if folder is None or not folder.is_dir():
         return
     pending = [""]
+    length = len(suffix)
     while pending:
         base = pending.pop()
         with os.scandir(f"{folder}{os.sep}{base}") as entries:
             for entry in entries:
-                if entry.name.endswith(suffix) and entry.is_file():
-                    yield base + entry.name[: -len(suffix)]
-                elif entry.name.lower().endswith(suffix) and entry.is_file():
+                name = entry.name
+                if name.endswith(suffix) and entry.is_file():
+                    yield base + name[:-length]
+                elif name.lower().endswith(suffix) and entry.is_file():
                     raise ReadError(
                         f"the suffix of '{base}{entry.name}' is not in small letters",
                         Where(file=f"{folder}{os.sep}{base}{entry.name}"),

@@ -26,6 +26,11 @@ class Basics(NamedTuple):
     extras: dict[str, Any]
 
 
+def as_extras(own: dict[str, Any]) -> dict[str, Any]:
+    """What is verbatim, as the model keeps it."""
+    return {"voc": own} if own else {}
+
+
 def basics(fields: dict[str, Any], note: Notes) -> Basics:
     """What a file says of its item but its name, out of the children of its root that are no objects."""
     extras = {key: value for key, value in fields.items() if key not in ("filename", "size")}
@@ -53,6 +58,14 @@ def named(known: Basics, said: str | None, name: str, folder: Folder, ours: bool
     width, height, extras = known
     if ours:
         return _item(stem_of(said or ""), said or "", width, height, extras)
+    path, extras = placed(extras, said, name, folder, note)
+    return _item(folder.prefix + name, folder.prefix + path, width, height, extras)
+
+
+def placed(
+    extras: dict[str, Any], said: str | None, name: str, folder: Folder, note: Notes
+) -> tuple[str, dict[str, Any]]:
+    """The image's path in the image folder, and ``extras`` with what <filename> says, if it says another."""
     path = _path(name, said or "", extras.get("path"), folder)
     if said is not None and said != path:
         extras = {**extras, "filename": said}
@@ -61,7 +74,7 @@ def named(known: Basics, said: str | None, name: str, folder: Folder, ours: bool
                 "value-normalised",
                 "<filename> names another image than the annotation file's name does: the file's name counts",
             )
-    return _item(folder.prefix + name, folder.prefix + path, width, height, extras)
+    return path, extras
 
 
 def unfilled(item: Item) -> Item:
@@ -77,7 +90,7 @@ def bare_item(name: str, folder: Folder) -> Item:
 
 
 def _item(identity: str, path: str, width: int | None, height: int | None, extras: dict[str, Any]) -> Item:
-    return Item(id=identity, path=path, width=width, height=height, extras={"voc": extras} if extras else {})
+    return Item(id=identity, path=path, width=width, height=height, extras=as_extras(extras))
 
 
 def stem_of(path: str) -> str:

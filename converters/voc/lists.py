@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate, islice, repeat
+from operator import gt
 from pathlib import Path
-
-import numpy as np
 
 from nucleus_convert.converters.errors import ReadError, Where
 from nucleus_convert.converters.imagefile import is_image
@@ -27,6 +26,7 @@ class Lists:
         self._items = array("i")
         self._files = array("H")
         self._rests = array("i")
+        self._starts = array("i", [0])
 
     def file(self, name: str) -> int:
         """Begin a list ("Main/train"); its number is for :meth:`add`."""
@@ -43,23 +43,46 @@ class Lists:
         self._files.append(file)
         self._rests.append(number)
 
+    def extend(self, items: list[int], file: int) -> None:
+        """Add lines that hold an item's id and nothing else."""
+        number = self._rest_numbers.setdefault("", len(self.rests))
+        if number == len(self.rests):
+            self.rests.append("")
+        self._items.extend(items)
+        self._files.extend(repeat(file, len(items)))
+        self._rests.extend(repeat(number, len(items)))
+
     def freeze(self) -> None:
         """Sort by item; lines of an item keep their order."""
-        if len(self._items):
+        items = self._items
+        if any(map(gt, items, islice(items, 1, None))):
+            import numpy as np  # heavy, and one list of names in order is all that many data sets have
+
             order = np.argsort(np.frombuffer(self._items, np.int32), kind="stable")
             self._items = array("i", np.frombuffer(self._items, np.int32)[order].tobytes())
             self._files = array("H", np.frombuffer(self._files, np.uint16)[order].tobytes())
             self._rests = array("i", np.frombuffer(self._rests, np.int32)[order].tobytes())
+        starts = [0] * (self._items[-1] + 2 if self._items else 1)
+        for item in self._items:
+            starts[item + 1] += 1
+        self._starts = array("i", accumulate(starts))
+        self._items = array("i")
         self._rest_numbers.clear()
+
+    def key(self, item: int) -> tuple[bytes, bytes] | None:
+        """What is the same for items whose lines say the same; None for those that are in no list."""
+        if item >= len(self._starts) - 1:
+            return None
+        start, stop = self._starts[item : item + 2]
+        if start == stop:
+            return None
+        return self._files[start:stop].tobytes(), self._rests[start:stop].tobytes()
 
     def rows(self, item: int) -> list[tuple[str, str]]:
         """(list, rest of the line) for each line of an item."""
-        at = bisect_left(self._items, item)
-        rows = []
-        while at < len(self._items) and self._items[at] == item:
-            rows.append((self.files[self._files[at]], self.rests[self._rests[at]]))
-            at += 1
-        return rows
+        start, stop = self._starts[item : item + 2] if item < len(self._starts) - 1 else (0, 0)
+        files, rests = self._files[start:stop], self._rests[start:stop]
+        return [(self.files[file], self.rests[rest]) for file, rest in zip(files, rests, strict=True)]
 
 
 def files(sets: Path) -> list[tuple[str, Path]]:
@@ -72,6 +95,22 @@ def files(sets: Path) -> list[tuple[str, Path]]:
         usual = _USUAL.index(rest) if rest in _USUAL else len(_USUAL)
         found.append(((rank, usual, name), name, path))
     return [(name, path) for _, name, path in sorted(found)]
+
+
+def plain_lines(path: Path, known: dict[str, int]) -> list[int] | None:
+    """The items of a list of nothing but ids that are known, as most are; None for any other."""
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    names = text.split()
+    # What set_line takes for more than an id is none of these.
+    if "#" in text or '"' in text or "\n".join(names) not in (text, text[:-1]):
+        return None
+    try:
+        return list(map(known.__getitem__, names))
+    except KeyError:
+        return None
 
 
 def lines(path: Path, shown: str) -> Iterator[tuple[int, str, str]]:

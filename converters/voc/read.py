@@ -13,7 +13,7 @@ from nucleus_convert.converters.imagefile import is_image
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Label
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.voc import classes, evidence, folders, lists, reserved
+from nucleus_convert.converters.voc import classes, evidence, folders, lists, reserved, survey
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, Folder, Items
 from nucleus_convert.converters.voc.lists import Lists
 from nucleus_convert.converters.voc.memberships import Memberships, Side
@@ -32,10 +32,19 @@ def sniff(source: Path) -> str | None:
 def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     """Open a development kit tree, a folder of annotation files, one of them, or results files.
 
+    See :func:`read_by`, which this is with one worker.
+    """
+    return read_by(source, options=options, report=report, workers=1)
+
+
+def read_by(source: Path, *, options: ReadOptions, report: Report, workers: int | None) -> LabelSet:
+    """Open a development kit tree, a folder of annotation files, one of them, or results files.
+
     Args:
         source: the file or folder.
         options: see :class:`ReadOptions`.
         report: findings of the first pass; those of the second go to the report given to ``records``.
+        workers: processes that look through the files; None: as many as pay.
 
     Raises:
         ReadError: there is no such data set, or a file of it that all depends on cannot be read.
@@ -49,12 +58,24 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
         )
     side = _side(found)
     items, sets, results = _index(found, side, report)
-    reader = wire.Reader()
-    seen = evidence.gather(found, items, reader)
-    coords = _coords(options, side, seen, report)
-    masked = any(items.has(n) & (CLASS_PNG | INSTANCE_PNG) for n in range(len(items)))
-    used = [*seen.labels]
     memberships = Memberships(sets.files, side)
+    records = VocSource(
+        folders=found,
+        items=items,
+        lists=sets,
+        results=results,
+        memberships=memberships,
+        side=side,
+        options=options,
+        reader=wire.Reader(),
+    )
+    records.coords = _said(options, side) or survey.guess(records)
+    seen, kept = survey.look_through(records, report, workers)
+    coords = _coords(options, side, seen, report)
+    if coords != records.coords:
+        kept.clear()
+    masked = any(items.has(n) & (CLASS_PNG | INSTANCE_PNG) for n in range(len(items)))
+    used = seen.used()
     extra = [*memberships.classes, *dict.fromkeys(label for _, _, label, _ in results.files)]
     if options.parts == "boxes":
         extra += seen.parts
@@ -74,21 +95,9 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     header = Header(labels=tuple(labels), extras={} if side.ours else {"voc": own})
     if side.ours:
         header = reserved.restore_header(side.header, header, Where(file=folders.SIDE_FILE))
-    records = VocSource(
-        folders=found,
-        items=items,
-        lists=sets,
-        results=results,
-        memberships=memberships,
-        names=class_names,
-        colors=table.colors,
-        coords=coords,
-        side=side,
-        options=options,
-        reader=reader,
-    )
     images = found[0].images if len(found) == 1 else source
-    return LabelSet(header, records, size=len(items), images=images)
+    settled = records.settled(coords, class_names, table.colors, kept)
+    return LabelSet(header, settled, size=len(items), images=images)
 
 
 def _side(found: list[Folder]) -> Side:
@@ -128,12 +137,15 @@ def _index(found: list[Folder], side: Side, report: Report) -> tuple[Items, List
                     for _, identity, _ in lists.lines(path, folder.shown(path)):
                         if identity in has and identity not in numbers:
                             numbers[identity] = items.add(number, identity, has[identity])
-        for name in sorted(has):
-            if name not in numbers:
-                numbers[name] = items.add(number, name, has[name])
+        others = sorted(name for name in has if name not in numbers)
+        numbers.update(zip(others, items.extend(number, others, [has[name] for name in others]), strict=True))
         unlisted = 0
         for name, path in rows:
             which = sets.file(name)
+            plain = lists.plain_lines(path, numbers)
+            if plain is not None:
+                sets.extend(plain, which)
+                continue
             for _, identity, rest in lists.lines(path, folder.shown(path)):
                 own = lists.item_name(identity, numbers)
                 if own not in numbers:
@@ -197,11 +209,15 @@ def _unlabelled(folder: Folder, numbers: dict[str, int], report: Report) -> None
         )
 
 
+def _said(options: ReadOptions, side: Side) -> Coords | None:
+    """What coordinates mean, where that is said."""
+    return side.coords if options.coords == "auto" else options.coords
+
+
 def _coords(options: ReadOptions, side: Side, seen: evidence.Evidence, report: Report) -> Coords:
-    if options.coords != "auto":
-        return options.coords
-    if side.coords is not None:
-        return side.coords
+    said = _said(options, side)
+    if said is not None:
+        return said
     coords, why = seen.decide()
     if seen.files:
         evidence.report_coords(coords, why, report)

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from nucleus_convert.converters import imagefile
+from nucleus_convert.converters import files, imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
 from nucleus_convert.converters.report import EXAMPLES, Report
 from nucleus_convert.converters.voc import items as item_fields
 from nucleus_convert.converters.voc import numbers, objects, reserved
-from nucleus_convert.converters.voc.evidence import Facts
+from nucleus_convert.converters.voc.evidence import Evidence, is_kit
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
+from nucleus_convert.converters.voc.kept import Kept
 from nucleus_convert.converters.voc.lists import Lists
 from nucleus_convert.converters.voc.memberships import Memberships, Side
 from nucleus_convert.converters.voc.options import ReadOptions
+from nucleus_convert.converters.voc.plain import plain_objects
 from nucleus_convert.converters.voc.results import Results
 from nucleus_convert.formats import voc as wire
 from nucleus_convert.formats.voc.quick import Quick
 
-_HEADS = 1000
-"""Heads of files remembered; a data set has one for each size of image."""
+_MANY = 1000
+"""Heads of files remembered (a data set has one for each size of image), and what lists say of an item."""
 FLAG_NAMES = ("truncated", "occluded", "difficult")
+_NOTHING: dict[str, Any] = {}
+_NONE: list[str] = []
+_SUFFIXES = frozenset(imagefile.SUFFIXES)
+_UNKNOWN: Any = object()
+
+
+class Head(NamedTuple):
+    """What files say of their items, which are alike but for the name. Shared, so not to be changed.
+
+    ``filename`` is which of the head's texts is the name, ``kit`` whether the development kit is named.
+    """
+
+    known: item_fields.Basics
+    filename: int
+    extras: dict[str, Any]
+    kit: bool
 
 
 class VocSource:
-    """Reads the records of items ``start`` to ``stop``. Picklable."""
+    """Reads the records of items ``start`` to ``stop``. Picklable.
+
+    ``coords``, ``names`` (of the numbers in masks) and ``colors`` are what all files together tell:
+    :meth:`settled` gives a source that knows. Until then ``watch``, if set, is shown every file that is read.
+    """
 
     def __init__(
         self,
@@ -41,9 +64,6 @@ class VocSource:
         lists: Lists,
         results: Results,
         memberships: Memberships,
-        names: dict[int, str],
-        colors: dict[int, int],
-        coords: numbers.Coords,
         side: Side,
         options: ReadOptions,
         reader: wire.Reader,
@@ -53,24 +73,44 @@ class VocSource:
         self.lists = lists
         self.results = results
         self.memberships = memberships
-        self.names = names
-        self.colors = colors
-        self.coords = coords
         self.side = side
         self.options = options
         self.reader = reader
-        self._heads: dict[Any, item_fields.Basics] = {}
+        self.coords: numbers.Coords = "edges"
+        self.names: dict[int, str] = {}
+        self.colors: dict[int, int] = {}
+        self.kept: dict[int, Kept] = {}
+        self.watch: Evidence | None = None
+        self._heads: dict[Any, Head | None] = {}
+        self._listed: dict[Any, tuple[str | None, list[str], dict[str, list[str]]]] = {}
+        # Whether a file of nothing but VOC's plain elements is all there is to know of an item.
+        self._plain = not (side.ours or side.fill or options.predictions or len(results))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_heads": {}}
+        return {**self.__dict__, "_heads": {}, "_listed": {}}
+
+    def settled(
+        self, coords: numbers.Coords, names: dict[int, str], colors: dict[int, int], kept: dict[int, Kept]
+    ) -> VocSource:
+        """A source that knows what all files together tell, and has some of the records already."""
+        made = copy.copy(self)
+        made.coords, made.names, made.colors, made.kept, made.watch = coords, names, colors, kept, None
+        return made
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records of a stretch of items."""
         stop = len(self.items) if stop is None else min(stop, len(self.items))
-        for number in range(start, stop):
+        number = start
+        while number < stop:
+            kept = self.kept.get(number)
+            if kept is not None and number + kept.count <= stop:
+                yield from kept.records(report)
+                number += kept.count
+                continue
             record = self._record(number, report)
             if record is not None:
                 yield record
+            number += 1
 
     # ------------------------------------------------------------------ one item
 
@@ -78,28 +118,104 @@ class VocSource:
         folder = self.folders[self.items.folder(number)]
         name = self.items.name(number)
         has = self.items.has(number)
-        path = folder.xml(name) if has & XML else ""
-        shown = folder.shown(path) if path else ""
         data = b""
+        quick: Quick | None = None
         try:
-            if path:
-                data = _contents(path, shown)
-            return self._whole(number, folder, name, has, data, shown, report)
+            if has & XML:
+                data = _contents(folder, name)
+                quick = self.reader.quick(data)
+                if self.watch is not None:
+                    self.watch.files += 1
+                if quick is not None:
+                    record = None
+                    if has == XML and self._plain:
+                        record = self._at_once(number, folder, name, quick, report)
+                    if record is not None:
+                        return record
+                    if self.watch is not None:
+                        self.watch.take(quick)
+            shown = folder.shown(folder.xml(name)) if has & XML else ""
+            return self._whole(number, folder, name, has, data, quick, shown, report)
         except ConvertError as error:
             if error.where is None or error.where.file is None:
-                error.where = Where(file=shown)
+                error.where = Where(file=folder.shown(folder.xml(name)) if has & XML else "")
             report.reject(error, data.decode("utf-8", "backslashreplace"), kind="item")
             return None
 
+    def look(self, number: int) -> None:
+        """Show ``watch`` an item's annotation file, without making anything of it."""
+        assert self.watch is not None
+        if not self.items.has(number) & XML:
+            return
+        try:
+            data = _contents(self.folders[self.items.folder(number)], self.items.name(number))
+            self.watch.files += 1
+            quick = self.reader.quick(data)
+            if quick is not None:
+                self.watch.take(quick)
+            else:
+                self.watch.take_parsed(wire.parse(data))
+        except ConvertError:
+            return  # for the second pass to say
+
+    def _at_once(self, number: int, folder: Folder, name: str, quick: Quick, report: Report) -> Record | None:
+        """The record of a file that has nothing out of the ordinary; None if anything needs a closer look.
+
+        The same as the long way gives. Most files are of this kind, and most time goes here.
+        """
+        head = self._head(quick)
+        if head is None:
+            return None
+        width, height, verbatim = head.known
+        if width is None or height is None:
+            return None
+        said = quick.head_texts[head.filename].strip()
+        path, own = said, verbatim
+        if folder.suffixes or not (said.startswith(name) and said[len(name) :] in _SUFFIXES):
+            notes: list[str] = []
+            path, own = item_fields.placed(verbatim, said, name, folder, lambda _, what: notes.append(what))
+            if notes:
+                return None
+        plain = plain_objects(quick, self.coords, width, height)
+        if plain is None:
+            return None
+        annotations = plain.annotations
+        key = self.lists.key(number)
+        subset, tags, lists = (None, _NONE, _NOTHING) if key is None else self._in(key, number)
+        item = Item(
+            id=folder.prefix + name,
+            path=folder.prefix + path,
+            width=width,
+            height=height,
+            subset=subset,
+            extras=head.extras if own is verbatim else item_fields.as_extras(own),
+        )
+        if key is None or tags or lists:
+            item = self._in_lists(item, number, annotations, _NOTHING)
+        if plain.doubtful:
+            self._check_boxes(item, annotations, report)
+        if self.watch is not None:
+            labels = [annotation.label for annotation in annotations]
+            self.watch.take_plain(labels, plain.zero, plain.fraction, head.kit)
+        return Record(item, tuple(annotations))
+
     def _whole(
-        self, number: int, folder: Folder, name: str, has: int, data: bytes, shown: str, report: Report
+        self,
+        number: int,
+        folder: Folder,
+        name: str,
+        has: int,
+        data: bytes,
+        quick: Quick | None,
+        shown: str,
+        report: Report,
     ) -> Record:
         """The record of an item, whose annotation file holds ``data``."""
         annotations: list[Annotation] = []
         kept: dict[str, Any] = {}
         if has & XML:
             note = self._note(report, shown, data)
-            fields = self._file(data, shown, annotations, report)
+            fields = self._file(data, quick, shown, annotations, report)
             if type(fields) is tuple:
                 item = item_fields.named(fields[0], fields[1], name, folder, self.side.ours, note)
             else:
@@ -128,14 +244,14 @@ class VocSource:
 
     def _in_lists(self, item: Item, number: int, annotations: list[Annotation], kept: dict[str, Any]) -> Item:
         """The item with what the lists say of it; classes of the whole image become tags."""
-        rows = self.lists.rows(number)
-        if not rows:
+        key = self.lists.key(number)
+        if key is None:
             if item.subset is None and not self.side.ours and not self.lists.files:
                 first = self.items.name(number).partition("/")
                 if first[1] and first[0].lower() in SUBSETS:
                     return msgspec.structs.replace(item, subset=first[0])
             return item
-        subset, tags, lists = self.memberships.resolve(rows)
+        subset, tags, lists = self._in(key, number)
         if kept.get("tags") != "here":
             annotations += [Annotation(label=label, shapes=(Tag(),)) for label in tags]
         extras = item.extras
@@ -144,6 +260,15 @@ class VocSource:
         if subset is None:
             subset = item.subset  # one that no list can be named after
         return msgspec.structs.replace(item, subset=subset, extras=extras)
+
+    def _in(self, key: Any, number: int) -> tuple[str | None, list[str], dict[str, list[str]]]:
+        """What the lists make of an item whose lines have that key."""
+        known = self._listed.get(key)
+        if known is None:
+            if len(self._listed) >= _MANY:
+                self._listed.clear()
+            known = self._listed[key] = self.memberships.resolve(self.lists.rows(number))
+        return known
 
     def _note(self, report: Report, shown: str, data: bytes, index: int = -1) -> objects.Notes:
         def note(code: str, what: str) -> None:
@@ -158,49 +283,51 @@ class VocSource:
 
     # ------------------------------------------------------------------ the annotation file
 
-    def _shared_head(self, quick: Quick) -> Any:
-        """What a file says of its item, as :meth:`_file` returns it: alike files share all but the name."""
+    def _head(self, quick: Quick) -> Head | None:
+        """What a file says of its item, which alike files share; None if that needs a closer look."""
         template, texts = quick.head, quick.head_texts
-        if "filename" not in template.leaves:
-            return template.value(texts) or {}
-        at = template.leaves.index("filename")
+        at = template.facts
+        if at is None:
+            at = template.facts = template.leaves.index("filename") if "filename" in template.leaves else -1
+        if at < 0:
+            return None
         key = (template, texts[:at], texts[at + 1 :])
-        known = self._heads.get(key)
-        if known is None:
+        known = self._heads.get(key, _UNKNOWN)
+        if known is _UNKNOWN:
             notes: list[str] = []
             fields = template.value(texts)
-            known = item_fields.basics(fields, lambda _, what: notes.append(what))
-            if notes or reserved.TAG in fields:
-                return fields
-            if len(self._heads) >= _HEADS:
+            found = item_fields.basics(fields, lambda _, what: notes.append(what))
+            known = None
+            if not notes and reserved.TAG not in fields:
+                known = Head(found, at, item_fields.as_extras(found.extras), is_kit(quick))
+            if len(self._heads) >= _MANY:
                 self._heads.clear()
             self._heads[key] = known
-        return known, texts[at].strip()
+        return known  # type: ignore[no-any-return]
 
-    def _file(self, data: bytes, shown: str, annotations: list[Annotation], report: Report) -> Any:
+    def _file(
+        self, data: bytes, quick: Quick | None, shown: str, annotations: list[Annotation], report: Report
+    ) -> Any:
         """Read a file's objects into ``annotations``.
 
         Returns:
             The other elements; or, where other files say the same, (what they say, <filename>).
         """
-        quick = self.reader.quick(data)
         if quick is not None:
-            for template, texts in quick.objects:
-                facts = template.facts
-                if type(facts) is not Facts:
-                    facts = template.facts = Facts(template)
-                annotation = None if facts.odd else _plain(facts, texts, self.coords)
-                if annotation is None:
-                    break
-                annotations.append(annotation)
-            else:
+            plain = plain_objects(quick, self.coords, 0, 0)
+            if plain is not None:
+                annotations += plain.annotations
                 if self.side.fill:
                     annotations[:] = [_unfilled(annotation) for annotation in annotations]
-                return self._shared_head(quick)
-            annotations.clear()
+                head = self._head(quick)
+                if head is None:
+                    return quick.head.value(quick.head_texts) or {}
+                return head.known, quick.head_texts[head.filename].strip()
             document = quick.document()
         else:
             document = wire.parse(data, shown)
+            if self.watch is not None:
+                self.watch.take_parsed(document)
         for index, value in enumerate(document.objects):
             try:
                 annotations += self._object(value, index, data, shown, report)
@@ -327,46 +454,12 @@ class VocSource:
         return item
 
 
-def _contents(path: str, shown: str) -> bytes:
+def _contents(folder: Folder, name: str) -> bytes:
+    path = folder.xml(name)
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read()
+        return files.contents(path)
     except OSError as error:
-        raise ReadError(f"cannot be read ({error.strerror})", Where(file=shown)) from error
-
-
-def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Annotation | None:
-    """An object that has nothing but VOC's plain elements; None if a value needs a closer look."""
-    try:
-        sides = [int(texts[i]) if texts[i].isdigit() else numbers.number(texts[i]) for i in facts.sides]
-        flags = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]
-    except (ValueError, KeyError):
-        return None
-    xmin, ymin, xmax, ymax = sides
-    label = texts[facts.name].strip()
-    if xmax < xmin or ymax < ymin or not label:
-        return None
-    pose = texts[facts.pose].strip() if facts.pose >= 0 else "Unspecified"
-    if pose == "Unspecified":
-        return Annotation(
-            label=label,
-            shapes=(numbers.box(xmin, ymin, xmax, ymax, coords),),
-            truncated=flags[0],
-            occluded=flags[1],
-            difficult=flags[2],
-        )
-    return (
-        None
-        if pose.lower() in objects.UNSAID
-        else Annotation(
-            label=label,
-            shapes=(numbers.box(xmin, ymin, xmax, ymax, coords),),
-            truncated=flags[0],
-            occluded=flags[1],
-            difficult=flags[2],
-            attributes={"pose": pose},
-        )
-    )
+        raise ReadError(f"cannot be read ({error.strerror})", Where(file=folder.shown(path))) from error
 
 
 def _unfilled(annotation: Annotation) -> Annotation:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Number, Tag
 from nucleus_convert.converters.report import Report
@@ -67,6 +65,8 @@ class Results:
         """Sort by item; within an item, files and lines keep their order."""
         if not self._items:
             return
+        import numpy as np  # heavy, and few data sets come with results
+
         order = np.argsort(np.frombuffer(self._items, np.int32), kind="stable")
         for name, kind in (
             ("_items", np.int32),

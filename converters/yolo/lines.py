@@ -103,14 +103,12 @@ class LineReader:
         if len(set(lines)) != len(lines):
             return None
         for line in lines:
-            columns = line.split()
-            if len(columns) != 5:
-                if columns:
-                    return None
+            if not line:
                 continue
             try:
-                label = tokens[columns[0]]
-                cx, cy, w, h = map(float, columns[1:])
+                token, a, b, c, d = line.split()
+                label = tokens[token]
+                cx, cy, w, h = float(a), float(b), float(c), float(d)
             except (KeyError, ValueError):
                 return None
             # A number that is none compares false.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from nucleus_convert.converters import contours, geometry
+from nucleus_convert.converters import geometry
 from nucleus_convert.converters.model import Box, Keypoints, Number, Polygon, Ring, Shape
 
 TINY = 1e-6
@@ -29,7 +27,11 @@ def one_ring(parts: Sequence[Sequence[Ring]]) -> Ring:
     for i in range(1, len(rings)):
         rings[i] = _begun_near(rings[i], walked)
         walked = (*walked, *rings[i])
-    return contours.keyhole(rings) if len(rings) > 1 else rings[0]
+    if len(rings) == 1:
+        return rings[0]
+    from nucleus_convert.converters import contours  # heavy, and few regions have more than one ring
+
+    return contours.keyhole(rings)
 
 
 def _reversed(ring: Ring) -> Ring:
@@ -42,6 +44,8 @@ def _begun_near(ring: Ring, walked: Ring) -> Ring:
     """The ring begun at the corner from which the bridge is shortest."""
     if len(ring) * len(walked) > 4_000_000:
         return ring
+    import numpy as np
+
     a = np.reshape(np.asarray(ring, np.float64), (-1, 2))
     b = np.reshape(np.asarray(walked, np.float64), (-1, 2))
     distance = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2).min(axis=1)

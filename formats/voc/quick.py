@@ -8,6 +8,7 @@ ordinary (comments, entities, attributes, an unusual order for the first time) g
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from nucleus_convert.converters.errors import ConvertError
@@ -31,15 +32,22 @@ class Template:
         facts: what a caller has worked out about the structure.
     """
 
-    __slots__ = ("_shape", "facts", "leaves", "match")
+    __slots__ = ("_pattern", "_shape", "_split", "facts", "leaves", "match")
 
     def __init__(self, tags: list[str], stretch: Value) -> None:
-        pattern, self.leaves = _pattern(tags)
-        self.match = re.compile(pattern).fullmatch
+        self._pattern, self.leaves = _pattern(tags)
+        self.match = re.compile(self._pattern).fullmatch
         self._shape = stretch
+        self._split: Callable[[str], list[str]] | None = None
         self.facts: Any = None
 
-    def value(self, texts: tuple[str, ...]) -> Value:
+    def split(self, text: str) -> list[str]:
+        """What stands before the first object of that structure, its texts, what stands before the next, ..."""
+        if self._split is None:
+            self._split = re.compile(f"<object>{self._pattern}</object>").split
+        return self._split(text)
+
+    def value(self, texts: Sequence[str]) -> Value:
         """The value, of this structure, with other texts."""
         return _filled(self._shape, iter(texts))
 
@@ -76,7 +84,7 @@ class Quick:
     __slots__ = ("head", "head_texts", "objects")
 
     def __init__(
-        self, head: Template, head_texts: tuple[str, ...], objects: list[tuple[Template, tuple[str, ...]]]
+        self, head: Template, head_texts: tuple[str, ...], objects: list[tuple[Template, Sequence[str]]]
     ) -> None:
         self.head = head
         self.head_texts = head_texts
@@ -95,13 +103,17 @@ class Reader:
         self._heads: list[Template] = []
         self._objects: list[Template] = []
         self._refused: set[str] = set()
+        self._alike: Template | None = None  # the structure of all objects in the file before
 
     def __reduce__(self) -> Any:
         return Reader, ()
 
     def quick(self, data: bytes) -> Quick | None:
         """The file's texts, or None where it has to be parsed."""
-        if b"&" in data or b"<!" in data or len(data) > MAX_BYTES or b"]]>" in data:
+        # One byte is looked for in no time, two only where the first is there.
+        if b"&" in data or len(data) > MAX_BYTES:
+            return None
+        if (b"!" in data and b"<!" in data) or (b"]" in data and b"]]>" in data):
             return None
         if len(data.translate(None, _CONTROL)) != len(data):
             return None
@@ -109,7 +121,7 @@ class Reader:
             text = data.decode()
         except UnicodeDecodeError:
             return None
-        if "<?" in text:
+        if "?" in text and "<?" in text:
             declared = _DECLARATION.match(text)
             if declared is None or text[: declared.end()].lstrip() != text[: declared.end()]:
                 return None
@@ -121,8 +133,16 @@ class Reader:
                 return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
+        alike = self._alike
+        if alike is not None:
+            pieces = alike.split(text)
+            step = len(alike.leaves) + 1
+            head = text if len(pieces) == 1 else "".join(pieces[::step])
+            if "<object>" not in head:
+                return self._headed(head, [(alike, pieces[i : i + step - 1]) for i in range(1, len(pieces), step)])
+            self._alike = None
         head, *stretches = text.split("<object>")
-        objects: list[tuple[Template, tuple[str, ...]]] = []
+        objects: list[tuple[Template, Sequence[str]]] = []
         for stretch in stretches:
             inner, closing, tail = stretch.partition("</object>")
             if not closing:
@@ -140,6 +160,12 @@ class Reader:
                     return None
                 template = made
             objects.append((template, found.groups()))
+        if objects and all(template is objects[0][0] for template, _ in objects):
+            self._alike = objects[0][0]
+        return self._headed(head, objects)
+
+    def _headed(self, head: str, objects: list[tuple[Template, Sequence[str]]]) -> Quick | None:
+        """The file whose text without its objects is ``head``."""
         for i, template in enumerate(self._heads):
             found = template.match(head)
             if found is not None:

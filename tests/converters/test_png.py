@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from nucleus_convert.converters import indexmap, masks, png
 from nucleus_convert.converters.errors import MalformedFileError, SchemaError
+from nucleus_convert.converters.palette import voc_palette
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 
@@ -133,16 +134,16 @@ def test_optional_zlib_ng_gives_the_same_bytes(monkeypatch):
 
 def test_palette_pictures():
     for pixels in pictures():
-        data = png.encode(pixels, palette=png.voc_palette())
+        data = png.encode(pixels, palette=voc_palette())
         with Image.open(io.BytesIO(data)) as image:
             assert image.mode == "P"
-            assert bytes(image.getpalette()) == png.voc_palette()
+            assert bytes(image.getpalette()) == voc_palette()
             assert (np.asarray(image) == pixels).all()
         assert (png.decode(data) == pixels).all()
 
 
 def test_voc_palette_is_that_of_the_devkit():
-    palette = np.frombuffer(png.voc_palette(), np.uint8).reshape(-1, 3)
+    palette = np.frombuffer(voc_palette(), np.uint8).reshape(-1, 3)
     known = {
         0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 5: (128, 0, 128),
         6: (0, 128, 128), 7: (128, 128, 128), 8: (64, 0, 0), 9: (192, 0, 0), 10: (64, 128, 0),
