@@ -10,8 +10,9 @@ Runs are numpy ``int64`` arrays here; the model keeps them as COCO's compressed 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,10 @@ MAX_ARRAY_PIXELS = 2**28
 _MAX_COUNT = 2**32 - 1
 _MAX_PACKED = 2**24  # pycocotools reserves 6 bytes a run, writes up to 7, and one more at the end
 _MAX_GROUPS = 7  # 35 bits: the difference of two 32-bit counts, its sign, and no more
+_KEPT = 1024
+_encoded: dict[str, Runs] = {}
+"""What was encoded last: a reader encodes, and the writer that takes its masks soon asks for the runs again."""
+
 _SIZE_HINT = "COCO sizes are [height, width]"
 
 
@@ -53,6 +58,9 @@ def decode_counts(counts: str | bytes, *, where: Where | None = None) -> Runs:
     Raises:
         SchemaError: a character outside the alphabet, a group cut short, or a run out of range.
     """
+    known = _encoded.get(counts) if isinstance(counts, str) else None
+    if known is not None:
+        return known.copy()
     try:
         data = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
     except UnicodeEncodeError:
@@ -100,7 +108,16 @@ def encode_counts(runs: Runs | Sequence[int], *, where: Where | None = None) -> 
     if values.max() >= _MAX_PACKED:
         return _encode_long(values)
     packed = coco_mask.frPyObjects({"size": [1, 1], "counts": values}, 1, 1)
-    return str(packed["counts"], "ascii")
+    text = str(packed["counts"], "ascii")
+    if len(_encoded) >= _KEPT:
+        del _encoded[next(iter(_encoded))]
+    _encoded[text] = values.copy()
+    return text
+
+
+def is_usual(counts: str, runs: Runs) -> bool:
+    """Whether a compressed string is the one that :func:`encode_counts` makes of its runs, and those are canonical."""
+    return is_canonical(runs) and (counts in _encoded or encode_counts(runs) == counts)
 
 
 def _encode_long(runs: Runs) -> str:
@@ -125,6 +142,8 @@ def as_runs(runs: Runs | Sequence[int], *, where: Where | None = None) -> Runs:
     """
     if isinstance(runs, np.ndarray) and runs.dtype == np.int64 and runs.ndim == 1:
         values = runs
+    elif (quick := _integers(runs)) is not None:
+        values = quick
     else:
         try:
             raw = np.asarray(runs)
@@ -138,9 +157,20 @@ def as_runs(runs: Runs | Sequence[int], *, where: Where | None = None) -> Runs:
         if raw.max() > _MAX_COUNT:
             raise SchemaError("RLE counts hold a run above 2^32 - 1", where)
         values = raw.astype(np.int64)
-    if len(values) and (values.min() < 0 or values.max() > _MAX_COUNT):
+    # Seen as unsigned, what is below 0 is above all else.
+    if len(values) and np.maximum.reduce(values.view(np.uint64)) > _MAX_COUNT:
         raise SchemaError("RLE counts hold a run below 0 or above 2^32 - 1", where)
     return values
+
+
+def _integers(runs: Any) -> Runs | None:
+    """A list of nothing but ints as an array; None for anything else."""
+    if type(runs) is not list or not runs or set(map(type, runs)) != {int}:
+        return None
+    try:
+        return np.frombuffer(array("q", runs), np.int64)
+    except OverflowError:
+        return None
 
 
 def _bad_character(counts: str | bytes, where: Where | None) -> SchemaError:
@@ -270,18 +300,21 @@ def _runs_of_flat(flat: npt.NDArray[np.bool_]) -> Runs:
     return np.diff(np.concatenate([head, changes, [len(flat)]]))
 
 
-def patch(runs: Runs, height: int) -> tuple[int, int, Bitmap]:
+def patch(
+    runs: Runs, height: int, within: tuple[int, int, int, int] | None = None
+) -> tuple[int, int, Bitmap]:
     """What is set, cut out: column and row of its first pixel, and the pixels of its tight box as 0 and 1.
 
     Args:
         runs: column-major, of the whole image.
         height: of the image, in pixels.
+        within: the :func:`box` of the runs, where that is known already.
 
     Returns:
         Left, top, and an array of shape (rows, columns), column-major in memory; empty if nothing is set.
     """
     runs = canonical(runs)
-    left, top, box_width, box_height = box(runs, height)
+    left, top, box_width, box_height = within or box(runs, height)
     if not box_width:
         return 0, 0, np.zeros((0, 0), np.uint8)
     # The runs of the box's columns alone: the first and the last stretch of unset pixels grow shorter.

@@ -347,9 +347,8 @@ class Canvas:
     def _differs(self, box: Any, region: Any, *, predicted: bool) -> bool:
         """Whether a box is more than a pixel from its region's envelope at some edge."""
         if type(region) is Mask:
-            from nucleus_convert.converters import masks
-
-            left, top, width, height = masks.box(self._pictures[predicted].runs(region), region.height)
+            picture = self._pictures[predicted]
+            left, top, width, height = picture.box(picture.runs(region), region.height)
             right, bottom = left + width, top + height
         else:
             xs = [x for part in region.parts for x in part[0][0::2]]

@@ -46,6 +46,7 @@ class Picture:
         self._line: dict[str, Any] = {}
         self._given: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         self._last: tuple[Mask | None, Any] = (None, None)
+        self._box: tuple[Any, tuple[int, int, int, int]] = (None, (0, 0, 0, 0))
 
     def runs(self, mask: Mask) -> Any:
         """The runs of a mask, checked; the last one's are kept, since they are asked for twice."""
@@ -54,6 +55,14 @@ class Picture:
 
             self._last = (mask, masks.read_counts(mask.counts, mask.height, mask.width, where=self.place))
         return self._last[1]
+
+    def box(self, runs: Any, height: int) -> tuple[int, int, int, int]:
+        """The box of a mask's runs; the last one's is kept, since it is asked for twice."""
+        if self._box[0] is not runs:
+            from nucleus_convert.converters import masks
+
+            self._box = (runs, masks.box(runs, height))
+        return self._box[1]
 
     def fits(self, mask: Mask, name: str | None) -> bool:
         """Whether a mask is of the picture's size; if not, that is reported."""
@@ -94,8 +103,7 @@ class Picture:
         from nucleus_convert.converters import masks
 
         runs = self.runs(mask)
-        usual = masks.is_canonical(runs) and masks.encode_counts(runs) == mask.counts
-        if not usual and not stands_in:
+        if not stands_in and not masks.is_usual(mask.counts, runs):
             # The picture gives the usual text for these pixels, and this is another.
             reserved.setdefault("shapes", []).append(msgspec.to_builtins(mask))
         own = annotation.extras.get(FORMAT, {})
@@ -168,7 +176,8 @@ class Picture:
 
         assert self._size is not None
         if len(layers) == 1:
-            left, top, pixels = masks.patch(layers[0].runs, self._size[0])
+            runs, height = layers[0].runs, self._size[0]
+            left, top, pixels = masks.patch(runs, height, self.box(runs, height))
             if pixels.size:
                 return png.encode_patch(pixels, left, top, *self._size), (1,), (0,)
         settings = self.stretch.settings

@@ -197,6 +197,8 @@ class Regions:
 
     def _overflow(self, predicted: bool) -> dict[int, int]:
         """What the policy makes of more masks than indices: the masks left out, with their pixels."""
+        if len(self._all) <= MOST:
+            return {}
         from nucleus_convert.converters import masks
 
         settings = self.settings

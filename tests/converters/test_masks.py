@@ -3,6 +3,7 @@
 import json
 import string
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,37 @@ def test_long_runs_are_those_of_pycocotools():
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=60))
 def test_any_runs_survive(runs):
     assert masks.decode_counts(masks.encode_counts(runs)).tolist() == runs
+
+
+
+
+def test_what_is_decoded_is_the_callers_own() -> None:
+    runs = np.array([3, 4, 5], np.int64)
+    text = masks.encode_counts(runs)
+    runs[0] = 99
+    masks.decode_counts(text)[1] = 99
+    assert masks.decode_counts(text).tolist() == [3, 4, 5]
+
+
+def test_only_the_text_that_encoding_gives_is_usual() -> None:
+    for runs in ([3, 4, 5], [0, 7], [12]):
+        text = oracle.frPyObjects({"size": [1, 1], "counts": runs}, 1, 1)["counts"].decode()
+        assert masks.is_usual(text, np.array(runs))
+    longer = "S0" + "4"  # 3 in two groups of five bits, where one does
+    assert masks.decode_counts(longer).tolist() == [3, 4]
+    assert not masks.is_usual(longer, np.array([3, 4]))
+    assert not masks.is_usual(masks.encode_counts([3, 0, 4]), np.array([3, 0, 4]))  # runs that are not canonical
+
+
+@pytest.mark.parametrize(
+    "runs", [[1, True], [1, 2.0], [1, 2**64], [1, -1], [1, 2**32], ["1"], [[1]], [None], (1, 2), []]
+)
+def test_runs_given_in_any_way(runs: Any) -> None:
+    if list(runs) in ([1, 2], [1, 2.0], [1, True], []):
+        assert masks.as_runs(runs).tolist() == list(runs)
+    else:
+        with pytest.raises(SchemaError):
+            masks.as_runs(runs)
 
 
 @STABLE
