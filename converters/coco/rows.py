@@ -244,7 +244,8 @@ class RowReader:
                 Where(file=self.file, path=f"{place}.segments_info"),
             )
         extras: dict[str, Any] = {"row": row + self.offset}
-        for key in fields.keys() - wire.KNOWN_KEYS - {RESERVED}:
+        unknown = fields.keys() - wire.KNOWN_KEYS - {RESERVED}
+        for key in filter(unknown.__contains__, fields):  # in the file's order: a set's is another in each process
             if key in NOTES:
                 extras.setdefault("keys", {})[key] = fields[key]
             else:

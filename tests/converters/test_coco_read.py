@@ -458,6 +458,12 @@ def test_a_wrong_score_is_named(tmp_path: Path, value: Any) -> None:
     assert caught.value.where.path == "$.annotations[0].score"
 
 
+def test_unknown_keys_stand_in_the_files_order(tmp_path: Path) -> None:
+    keys = [f"key{number * 7 % 20}" for number in range(20)]
+    found = annotation(row(**dict.fromkeys(keys, 1)), tmp_path).extras["coco"]
+    assert [key for key in found if key.startswith("key")] == keys
+
+
 def test_unknown_keys_come_back_at_every_level(tmp_path: Path) -> None:
     odd = {"x": [1, {"y": None}], "": True, "ü": "ö", "big": 2**70, "f": 1e-300}
     # Names that the reader uses for notes of its own.
