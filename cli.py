@@ -290,9 +290,83 @@ def formats(name: str | None, as_json: bool) -> None:
         click.echo(features.table(specs) if name is None else features.details(specs[0]))
 
 
-def say(text: str, **style: Any) -> None:
+def reading_options(*sides: str) -> Callable[[Any], Any]:
+    """``--source`` and ``--read`` for each source of a command that looks at data sets."""
+
+    def add(command: Any) -> Any:
+        for side in reversed(sides):
+            of = f" of {side.upper()}" if side else ""
+            end = f"-{side}" if side else ""
+            command = click.option(
+                f"--read{end}", multiple=True, metavar="NAME=VALUE", help=f"an option of the reader{of}, see A2B --help"
+            )(command)
+            command = click.option(f"--source{end}", metavar="FORMAT", help=f"the format{of} [default: found out]")(
+                command
+            )
+        return command
+
+    return add
+
+
+@cli.command(context_settings=SETTINGS)
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@reading_options("a", "b")
+@click.option(
+    "--pixels",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="coordinates may be so far apart [default: 0; 0.01 where the formats differ]",
+)
+@click.option("--iou", type=click.FloatRange(0, 1), default=1.0, help="regions that overlap so much are the same")
+@click.option(
+    "--number", type=click.FloatRange(min=0), default=0.0, metavar="N", help="scores and attributes may differ so much"
+)
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="objects that overlap so much are one, unless their ids say so",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="FIELD", help="do not compare: label, box, id, extras, item, header, ..."
+)
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="items to show; 0: all")
+@click.option("--json", "as_json", is_flag=True, help="for programs; everything")
+@click.option("-q", "--quiet", is_flag=True, help="print nothing, exit with 0 or 1")
+def diff(a: Path, b: Path, limit: int, as_json: bool, quiet: bool, ignore: tuple[str, ...], **given: Any) -> int:
+    """Compare two data sets of any formats; exit with 1 if they differ."""
+    from collections import deque
+
+    from nucleus_convert.converters import diff as differ
+    from nucleus_convert.converters import difftext, looking
+
+    unknown = [name for name in ignore if name not in differ.FIELDS]
+    if unknown:
+        raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join(differ.FIELDS)}.", param_hint="--ignore")
+    with (
+        looking.opened(a, source=given.pop("source_a"), given=given.pop("read_a")) as one,
+        looking.opened(b, source=given.pop("source_b"), given=given.pop("read_b")) as other,
+    ):
+        tolerance = differ.Tolerance(ignore=frozenset(ignore), **given)
+        found = differ.Diff(differ.Side(one.labels, one.spec), differ.Side(other.labels, other.spec), tolerance)
+        if quiet:
+            deque(found, 0)
+        elif as_json:
+            for text in difftext.as_json(found, one.name, other.name):
+                click.echo(text, nl=False)
+            click.echo()
+        else:
+            colours = {"added": "green", "removed": "red", "changed": "yellow", None: None}
+            for line, kind in difftext.lines(found, limit):
+                say(line, err=False, fg=colours[kind])
+    return 0 if found.summary.same else 1
+
+
+def say(text: str, *, err: bool = True, **style: Any) -> None:
     """Print a line to stderr; in colour only on a terminal that wants it."""
-    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=True)
+    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=err)
 
 
 def print_report(report: Report, target: str | None, place: Layout | None, *, verbose: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -23,6 +24,8 @@ from nucleus_convert.converters.model import Annotation, Caption, Id, Record, Ta
 
 HELD = 256
 """Records that wait in memory; more wait on disk."""
+CLOSER = 512
+"""Objects of far-flung parts whose regions themselves are compared, where their boxes do not say enough."""
 BLOCK = 512
 """Objects whose overlaps are worked out at a time."""
 NEAREST = 16
@@ -318,6 +321,22 @@ def _equal(before: Sequence[Annotation], after: Sequence[Annotation], found: _Fo
 
 def _overlapping(before: Sequence[Annotation], after: Sequence[Annotation], found: _Found, min_iou: float) -> None:
     """Pair the best overlaps first; of two equal ones that of the same label."""
+    for _, i, j in sorted(_scored(before, after, found, min_iou)):
+        found.add(i, j)
+    # A stray part makes a box large: what is left over is compared by the regions themselves.
+    closer = []
+    for _, i, j in itertools.islice(sorted(_scored(before, after, found, sys.float_info.epsilon)), CLOSER):
+        iou = measure.between(measure.region(before[i]), measure.region(after[j])).iou
+        if iou is not None and iou >= min_iou:
+            closer.append((-iou, i, j))
+    for _, i, j in sorted(closer):
+        found.add(i, j)
+
+
+def _scored(
+    before: Sequence[Annotation], after: Sequence[Annotation], found: _Found, min_iou: float
+) -> Iterator[tuple[float, int, int]]:
+    """Pairs of what is still alone that overlap so much, the best with the lowest score."""
     sides: list[dict[str, list[tuple[int, measure.Place]]]] = []
     for side, alone in ((before, found.before), (after, found.after)):
         spaces: dict[str, list[tuple[int, measure.Place]]] = {}
@@ -326,13 +345,10 @@ def _overlapping(before: Sequence[Annotation], after: Sequence[Annotation], foun
             if place is not None:
                 spaces.setdefault(place.space, []).append((i, place))
         sides.append(spaces)
-    candidates = []
     for space, places in sides[0].items():
         for iou, i, j in _candidates(places, sides[1].get(space, []), min_iou):
             bonus = 0.1 if before[i].label == after[j].label else 0.0
-            candidates.append((-(iou + bonus), i, j))
-    for _, i, j in sorted(candidates):
-        found.add(i, j)
+            yield -(iou + bonus), i, j
 
 
 def _candidates(

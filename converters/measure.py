@@ -1,8 +1,8 @@
 """How far apart two drawings are: pixels, intersection over union, metres. Knows shapes, not files or rules.
 
 Displacements are between points of the same number, so shapes of unlike structure have none and are told apart by
-their intersection over union. That of upright boxes and of masks is exact; other outlines are drawn on a raster
-of their common envelope, fine enough for three digits.
+their intersection over union. That of upright boxes and of masks is exact; an outline is drawn on the pixels of the
+mask it is compared with, and two outlines on a raster of their common envelope, fine enough for two digits.
 """
 
 from __future__ import annotations
@@ -232,6 +232,9 @@ def _iou(before: Shape, after: Shape) -> float | None:
     """Intersection over union of two regions; None if either is none, or is too far out to draw."""
     if isinstance(before, Box) and isinstance(after, Box) and before.rotation == after.rotation == 0:
         return geometry.box_iou(*((box.x, box.y, box.width, box.height) for box in (before, after)))
+    for mask, shape in ((before, after), (after, before)):
+        if isinstance(mask, Mask) and not isinstance(shape, Mask):
+            return _drawn_iou(mask, shape)
     one, other = outlines(before), outlines(after)
     if not one or not other:
         return None
@@ -247,6 +250,19 @@ def _iou(before: Shape, after: Shape) -> float | None:
             moved = [[_moved(ring, x, y, scale) for ring in part if len(ring) >= 6] for part in parts]
             drawn.append(raster.from_parts([part for part in moved if part], *size))
         return masks.iou(drawn[0], drawn[1], *size)
+    except ConvertError:
+        return None
+
+
+def _drawn_iou(mask: Mask, shape: Shape) -> float | None:
+    """Intersection over union of a mask and an outline, drawn on the mask's own pixels."""
+    parts = outlines(shape)
+    if _runs(mask) is None or not parts:
+        return None
+    try:
+        rings = [[ring for ring in part if len(ring) >= 6] for part in parts]
+        drawn = raster.from_parts(rings, mask.height, mask.width)
+        return masks.iou(mask.counts, drawn, mask.height, mask.width)
     except ConvertError:
         return None
 
