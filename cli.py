@@ -364,6 +364,51 @@ def diff(a: Path, b: Path, limit: int, as_json: bool, quiet: bool, ignore: tuple
     return 0 if found.summary.same else 1
 
 
+@cli.command(context_settings=SETTINGS)
+@click.argument("src", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path), required=False)
+@reading_options("", "other")
+@click.option("-o", "--output", "html", type=click.Path(path_type=Path), metavar="PAGE", help="the HTML page to make")
+@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="a contact sheet to make")
+@click.option("--items", type=click.IntRange(1, 500), default=24, show_default=True, help="items to show, at most")
+@click.option("--seed", type=int, default=0, show_default=True, help="which, where they are drawn by chance")
+@click.option("--label", "labels", multiple=True, metavar="NAME", help="only items with an object of this label")
+@click.option(
+    "--pick",
+    type=click.Choice(["differences", "sample"]),
+    default="differences",
+    show_default=True,
+    help="with OTHER: the items that differ the most, or any",
+)
+@click.option(
+    "--images", type=click.Path(path_type=Path), metavar="FOLDER", help="of pictures [default: beside the labels]"
+)
+@click.option("--width", type=click.IntRange(64, 1600), default=480, show_default=True, help="of pictures, in pixels")
+@click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True, help="of the contact sheet")
+@click.option("--overwrite", is_flag=True, help="replace what is there")
+def preview(src: Path, other: Path | None, **given: Any) -> None:
+    """Make a page to look at: pictures with their labels, of SRC, or of SRC and OTHER (after, or predictions)."""
+    from contextlib import nullcontext
+
+    from nucleus_convert.converters import looking
+    from nucleus_convert.converters import preview as previews
+
+    sources = {name: given.pop(name) for name in ("source", "read", "source_other", "read_other")}
+    plan = previews.Plan(**given)
+    if plan.html is None and plan.png is None:
+        raise click.UsageError("Missing option '-o' / '--output' (or give --png).")
+    second = (
+        nullcontext()
+        if other is None
+        else looking.opened(other, source=sources["source_other"], given=sources["read_other"])
+    )
+    with looking.opened(src, source=sources["source"], given=sources["read"]) as one, second as two:
+        shown = previews.make(one, two, plan)
+    for path in (plan.html, plan.png):
+        if path is not None:
+            say(f"{shown} items shown in {path}")
+
+
 def say(text: str, *, err: bool = True, **style: Any) -> None:
     """Print a line to stderr; in colour only on a terminal that wants it."""
     click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=err)

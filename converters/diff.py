@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from nucleus_convert.converters import compare, matching, measure
+from nucleus_convert.converters.compare import Rules
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.measure import NOTHING, Measure
 from nucleus_convert.converters.model import KINDS, Annotation, Item, Keypoints, Record, Shape
@@ -172,7 +173,7 @@ class Diff:
             here -= OWN
         named = {**ANNOTATION_FEATURES, **SHAPE_FEATURES}
         here -= {named[name] for name in self.tolerance.ignore if name in named}
-        self.rules = compare.Rules(here=here, slack=self._slack(), number=self.tolerance.number)
+        self.rules = Rules(here=here, slack=self._slack(), number=self.tolerance.number)
         self.summary = Summary()
         self.header = [] if "header" in self.tolerance.ignore else list(self._header())
 
@@ -185,26 +186,36 @@ class Diff:
 
     def __iter__(self) -> Iterator[ItemDiff]:
         """The items that differ. A second pass begins the summary anew."""
-        self.summary = summary = Summary(header=len(self.header))
-        for pair in matching.items(self.before.labels, self.after.labels):
-            if pair.before is None or pair.after is None:
-                record = pair.before or pair.after
-                assert record is not None
-                kind: Kind = "removed" if pair.before else "added"
-                summary.items[kind] += 1
-                summary.objects[kind] += len(record.annotations)
-                yield ItemDiff(kind, pair.before, pair.after, pair.by)
-                continue
-            summary.items["by file name"] += pair.by == matching.FILE
-            changes = tuple(self._item(pair.before.item, pair.after.item))
-            objects = tuple(self._objects(pair.before, pair.after))
-            for change in changes:
-                summary.count(change)
-            if not changes and not objects:
-                summary.items["same"] += 1
-                continue
-            summary.items["changed"] += 1
-            yield ItemDiff("changed", pair.before, pair.after, pair.by, changes, objects)
+        self.summary = Summary(header=len(self.header))
+        for pair in self.pairs():
+            found = self.compare(pair)
+            if found is not None:
+                yield found
+
+    def pairs(self) -> Iterator[matching.Pair]:
+        """The items of both, side by side."""
+        return matching.items(self.before.labels, self.after.labels)
+
+    def compare(self, pair: matching.Pair) -> ItemDiff | None:
+        """What is different of one item, counted in the summary; None if nothing is."""
+        summary = self.summary
+        if pair.before is None or pair.after is None:
+            record = pair.before or pair.after
+            assert record is not None
+            kind: Kind = "removed" if pair.before else "added"
+            summary.items[kind] += 1
+            summary.objects[kind] += len(record.annotations)
+            return ItemDiff(kind, pair.before, pair.after, pair.by)
+        summary.items["by file name"] += pair.by == matching.FILE
+        changes = tuple(self._item(pair.before.item, pair.after.item))
+        objects = tuple(self._objects(pair.before, pair.after))
+        for change in changes:
+            summary.count(change)
+        if not changes and not objects:
+            summary.items["same"] += 1
+            return None
+        summary.items["changed"] += 1
+        return ItemDiff("changed", pair.before, pair.after, pair.by, changes, objects)
 
     # --- the header -------------------------------------------------------------------------------------
 
@@ -295,7 +306,7 @@ class Diff:
             yield change
 
     def _fields(
-        self, before: Any, after: Any, features: Mapping[str, Feature], rules: compare.Rules, prefix: str = ""
+        self, before: Any, after: Any, features: Mapping[str, Feature], rules: Rules, prefix: str = ""
     ) -> Iterator[Change]:
         """Fields that differ; of mappings the keys that do."""
         for found in compare.fields(before, after, features, rules, prefix):

@@ -1,0 +1,191 @@
+"""Which items are shown: drawn by seed, by label, or those that differ the most. Streams; holds what is chosen.
+
+The same seed on the same data set chooses the same items, in the data set's order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+from nucleus_convert.converters import measure
+from nucleus_convert.converters.diff import Diff, ItemDiff
+from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.matching import Pair
+from nucleus_convert.converters.model import Annotation, Cuboid, Id, Record
+from nucleus_convert.converters.report import Report
+
+Pick: TypeAlias = Literal["sample", "differences"]
+T = TypeVar("T")
+
+TRAIL = 12
+"""Frames before and after a shown one through which tracks are followed."""
+MAX_TRAILS = 200_000
+"""Places of tracks that are held, all in all."""
+
+
+class Chosen(NamedTuple):
+    """An item to show.
+
+    Attributes:
+        record: of the first data set, or the only one; None if the item is in the second only.
+        other: of the second.
+        change: what is different between them, if something is.
+        near: cuboids that other sensors of the same moment have: a lidar's for a camera.
+        trails: where tracks go through the frames around this one, in pixels: x, y, x, y, ...
+    """
+
+    record: Record | None
+    other: Record | None = None
+    change: ItemDiff | None = None
+    near: tuple[Annotation, ...] = ()
+    trails: dict[Id, list[float]] = {}  # noqa: RUF012 - a NamedTuple's default is not shared by mistake: never written
+
+    @property
+    def records(self) -> list[Record]:
+        """Those that there are."""
+        return [record for record in (self.record, self.other) if record is not None]
+
+
+def of_one(labels: LabelSet, count: int, seed: int, wanted: Collection[str] = ()) -> list[Chosen]:
+    """Items of one data set.
+
+    Args:
+        labels: the data set.
+        count: how many, at most.
+        seed: which.
+        wanted: only items with an object of one of these labels, if any are given.
+    """
+    if labels.size is not None and not wanted and labels.size > 4 * count:
+        # Places far apart: records between them need not be read.
+        places = sorted(random.Random(seed).sample(range(labels.size), count))
+        records = [record for at in places for record in labels.records(Report("skip"), at, at + 1)]
+    else:
+        records = _drawn((record for record in _read(labels) if _has(record, wanted)), count, seed)
+    return surrounded(labels, [Chosen(record) for record in records])
+
+
+def of_two(diff: Diff, count: int, seed: int, wanted: Collection[str] = (), pick: Pick = "differences") -> list[Chosen]:
+    """Items of two data sets side by side: those that differ the most, the worst first, or any."""
+    pairs = (pair for pair in diff.pairs() if any(_has(record, wanted) for record in pair[:2]))
+    if pick == "sample":
+        chosen = [Chosen(pair.before, pair.after, diff.compare(pair)) for pair in _drawn(pairs, count, seed)]
+    else:
+        chosen = _worst(diff, pairs, count)
+    return surrounded(diff.before.labels, chosen)
+
+
+def _worst(diff: Diff, pairs: Iterable[Pair], count: int) -> list[Chosen]:
+    different = ((diff.compare(pair), pair) for pair in pairs)
+    ranked = (
+        (change.weight, -number, Chosen(pair.before, pair.after, change))
+        for number, (change, pair) in enumerate(different)
+        if change is not None
+    )
+    # The number keeps equal weights in order, and what cannot be compared from being compared.
+    return [chosen for _, _, chosen in heapq.nlargest(count, ranked)]
+
+
+def _read(labels: LabelSet) -> Iterator[Record]:
+    """Records, without those that cannot be read: looking goes on."""
+    return labels.records(Report("skip"))
+
+
+def _has(record: Record | None, wanted: Collection[str]) -> bool:
+    if record is None:
+        return False
+    return not wanted or any(annotation.label in wanted for annotation in record.annotations)
+
+
+def _drawn(things: Iterable[T], count: int, seed: int) -> list[T]:
+    """So many of a stream, each as likely as any other, in the stream's order."""
+    chance = random.Random(seed)
+    held: list[tuple[int, T]] = []
+    for number, thing in enumerate(things):
+        if len(held) < count:
+            held.append((number, thing))
+        elif (at := chance.randrange(number + 1)) < count:
+            held[at] = (number, thing)
+    return [thing for _, thing in sorted(held, key=_first)]
+
+
+def _first(pair: tuple[int, T]) -> int:
+    return pair[0]
+
+
+# --- what surrounds an item ----------------------------------------------------------------------------
+
+
+def surrounded(labels: LabelSet, chosen: Sequence[Chosen]) -> list[Chosen]:
+    """The chosen items with what other items of their scenes say: tracks' ways, and cuboids for their cameras."""
+    scenes: dict[str, set[int]] = defaultdict(set)
+    for one in chosen:
+        for record in one.records:
+            if record.item.scene is not None and (record.item.camera or _tracked(record)):
+                scenes[record.item.scene.id].add(record.item.scene.frame)
+    if not scenes:
+        return list(chosen)
+    ways: dict[tuple[str, str | None], list[tuple[int, Id, float, float]]] = defaultdict(list)
+    solids: dict[tuple[str, int], list[Annotation]] = defaultdict(list)
+    held = 0
+    for record in _read(labels):
+        scene = record.item.scene
+        if scene is None or scene.id not in scenes or held > MAX_TRAILS:
+            continue
+        if not any(abs(scene.frame - frame) <= TRAIL for frame in scenes[scene.id]):
+            continue
+        for annotation in record.annotations:
+            if record.item.kind == "pointcloud" and annotation.shape(Cuboid) and scene.frame in scenes[scene.id]:
+                solids[scene.id, scene.frame].append(annotation)
+                held += 1
+            elif annotation.track is not None and (middle := _middle(annotation)) is not None:
+                ways[scene.id, scene.sensor].append((scene.frame, annotation.track, *middle))
+                held += 1
+    return [one._replace(near=_near(one, solids), trails=_trails(one, ways)) for one in chosen]
+
+
+def _tracked(record: Record) -> bool:
+    return any(annotation.track is not None for annotation in record.annotations)
+
+
+def _middle(annotation: Annotation) -> tuple[float, float] | None:
+    place = measure.place(annotation)
+    if place is None or place.space != "image":
+        return None
+    return place.x + place.width / 2, place.y + place.height / 2
+
+
+def _near(chosen: Chosen, solids: dict[tuple[str, int], list[Annotation]]) -> tuple[Annotation, ...]:
+    for record in chosen.records:
+        scene = record.item.scene
+        if record.item.camera is not None and record.item.kind == "image" and scene is not None:
+            return tuple(solids.get((scene.id, scene.frame), ()))
+    return ()
+
+
+def _trails(
+    chosen: Chosen, ways: dict[tuple[str, str | None], list[tuple[int, Id, float, float]]]
+) -> dict[Id, list[float]]:
+    made: dict[Id, list[float]] = {}
+    for record in chosen.records:
+        scene = record.item.scene
+        if scene is None:
+            continue
+        here = {annotation.track for annotation in record.annotations}
+        places = [
+            way
+            for way in ways.get((scene.id, scene.sensor), ())
+            if way[1] in here and abs(way[0] - scene.frame) <= TRAIL
+        ]
+        places.sort(key=_frame)
+        for _, track, x, y in places:
+            made.setdefault(track, []).extend((x, y))
+        break
+    return {track: points for track, points in made.items() if len(points) >= 4}
+
+
+def _frame(way: tuple[int, Id, float, float]) -> int:
+    return way[0]
