@@ -17,10 +17,11 @@ from nucleus_convert.converters.previewing import page, pictures, sample, scene
 from nucleus_convert.converters.previewing.draw import Labels
 from nucleus_convert.converters.previewing.page import About
 from nucleus_convert.converters.previewing.scene import Card, Stage
-from nucleus_convert.converters.protocol import SHAPE_FEATURES
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.summary import plural
 
+COMPARED = {"added": "added", "removed": "removed", "changed": "changed"}
+SCORED = {"added": "too many", "removed": "missed", "changed": "of another label"}
 LOOKED_AT = 200
 """Items that are looked at to tell predictions from annotations."""
 MATCHED = 0.5
@@ -82,7 +83,7 @@ def make(first: Looked, other: Looked | None, plan: Plan) -> int:
         chosen = sample.of_two(found, plan.items, plan.seed, plan.labels, plan.pick)
     both = [one for one in (first, other) if one is not None]
     roots = [root for one in both for root in pictures.roots(one.path, one.labels.images, plan.images)]
-    stage = Stage(pictures.Finder(roots), labels, plan.width)
+    stage = Stage(pictures.Finder(roots), labels, plan.width, SCORED if guessed else COMPARED)
 
     def cards() -> Iterator[Card]:
         return scene.cards(chosen, stage)
@@ -132,8 +133,7 @@ def _predicts(one: Looked) -> bool:
 
 def _scoring() -> Tolerance:
     """Predictions are compared by label and place only."""
-    here = frozenset(name for name in diff.FIELDS if name not in ("label", *SHAPE_FEATURES))
-    return Tolerance(ignore=here, iou=MATCHED, overlap=MATCHED)
+    return Tolerance(ignore=frozenset(diff.FIELDS) - {"label"}, overlap=MATCHED)
 
 
 def _about(first: Looked, other: Looked | None, shown: int, *, mixed: bool, guessed: bool) -> About:

@@ -86,6 +86,7 @@ class Drawn(NamedTuple):
         confidence: 0 to 1, if it has one.
         spoken: what a tag or a caption says of the whole item.
         trail: where its track goes in the frames around, in pixels.
+        foot: y of its lowest point.
     """
 
     label: str
@@ -98,6 +99,7 @@ class Drawn(NamedTuple):
     confidence: float | None
     spoken: str | None
     trail: Stroke | None = None
+    foot: float = 0.0
 
 
 class Labels:
@@ -156,11 +158,13 @@ def drawn(
             spoken = printable(shape.text)[:MAX_TEXT]
         else:
             marks += [mark for mark in _marks(shape, annotation, labels, view) if _sound(mark)]
+    around = _envelope(marks)
     return Drawn(
         label=annotation.label or "",
         colour=labels.colour(annotation.label),
         marks=marks,
-        anchor=_anchor(marks),
+        anchor=None if around is None else (float(around.x), float(around.y)),
+        foot=0.0 if around is None else float(around.y + around.height),
         details=list(_details(annotation, change)),
         side=side,
         status="" if change is None else change.kind,
@@ -178,7 +182,11 @@ def _telling(shapes: Sequence[Any]) -> Iterator[Any]:
 
 
 def _marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> Iterator[Mark]:
-    if isinstance(shape, Box | Ellipse | Polygon | Mask):
+    if isinstance(shape, Ellipse):
+        ellipse = shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation
+        if all(map(math.isfinite, ellipse)):
+            yield Area([list(geometry.ellipse_ring(*ellipse, max_error=0.1 * view.unit).ring)])
+    elif isinstance(shape, Box | Polygon | Mask):
         fine = 0.3 * view.unit
         for part in measure.outlines(shape):
             rings = [_fewer(ring, fine) for ring in part if len(ring) >= 6]
@@ -241,12 +249,9 @@ def points_of(mark: Mark) -> Sequence[float]:
     return mark.points if isinstance(mark, Stroke) else (mark.x, mark.y)
 
 
-def _anchor(marks: Sequence[Mark]) -> tuple[float, float] | None:
+def _envelope(marks: Sequence[Mark]) -> geometry.Bounds | None:
     points = [value for mark in marks for value in points_of(mark)]
-    if not points:
-        return None
-    bounds = geometry.envelope(points)
-    return float(bounds.x), float(bounds.y)
+    return geometry.envelope(points) if points else None
 
 
 def _confidence(annotation: Annotation) -> float | None:

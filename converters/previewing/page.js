@@ -49,14 +49,24 @@ document.addEventListener("pointermove", (event) => {
   tip.style.left = `${Math.max(0, x)}px`;
   tip.style.top = `${Math.max(0, y)}px`;
 });
+function enlarge(card, on) {
+  if (card.classList.contains("big") === on) return;
+  const frame = card.querySelector("svg.marks");
+  const size = () => frame.getScreenCTM().a;
+  const before = size();
+  card.classList.toggle("big", on);
+  // Names and points stay as large as they were on the screen.
+  const factor = before / size();
+  for (const text of all("text", frame)) text.setAttribute("font-size", text.getAttribute("font-size") * factor);
+  for (const dot of all("circle", frame)) dot.setAttribute("r", dot.getAttribute("r") * factor);
+}
 for (const card of cards) {
   card.addEventListener("click", () => {
     const big = card.classList.contains("big");
-    for (const other of cards) other.classList.remove("big");
-    card.classList.toggle("big", !big);
+    for (const other of cards) enlarge(other, other === card && !big);
   });
 }
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") for (const card of cards) card.classList.remove("big");
+  if (event.key === "Escape") for (const card of cards) enlarge(card, false);
 });
 update();

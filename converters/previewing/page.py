@@ -94,7 +94,7 @@ def _controls(
     yield '<fieldset><legend>Objects <output id="shown"></output></legend>'
     yield _check("names", "names")
     yield _check("fill", "filled")
-    yield _check("filled", "only items with something shown", on=False)
+    yield _check("filled", "hide empty items", on=False)
     if about.compared:
         yield _check("different", "only what differs", on=False)
     yield "</fieldset>"
@@ -135,7 +135,8 @@ def _swatch(colour: str) -> str:
 
 def _card(card: Card, numbers: dict[str, int]) -> Iterator[str]:
     width, height = _number(card.width), _number(card.height)
-    yield f'<figure><svg class="view" viewBox="0 0 {width} {height}" role="img">'
+    box = f'viewBox="0 0 {width} {height}"'
+    yield f'<figure><div class="frame"><svg class="view" {box}>'
     if card.picture is not None:
         yield f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{card.picture.uri}"/>'
     else:
@@ -143,11 +144,11 @@ def _card(card: Card, numbers: dict[str, int]) -> Iterator[str]:
     if card.sensor is not None:
         yield from _metres(card)
     named = len(card.things) <= NAMES_UP_TO
-    yield '<g class="marks">'
+    yield f'</svg><svg class="view marks" {box} role="img" aria-label="{_text(card.name)}">'
     for thing in card.things:
         if thing.marks:
             yield from _thing(thing, card, numbers, named=named)
-    yield "</g></svg>"
+    yield "</svg></div>"
     yield f'<figcaption><div class="name">{_text(card.name)}</div><div class="facts">{_text(card.facts)}'
     if card.more:
         yield f" · {card.more:,} more objects are not drawn"
@@ -180,7 +181,8 @@ def _data(thing: Drawn, numbers: dict[str, int]) -> str:
 
 
 def _desc(thing: Drawn) -> str:
-    return f"<desc>{_text(chr(10).join(thing.details))}</desc>"
+    lines = "\n".join(map(_text, thing.details))
+    return f"<desc>{lines}</desc>"
 
 
 def _thing(thing: Drawn, card: Card, numbers: dict[str, int], *, named: bool) -> Iterator[str]:
@@ -193,7 +195,9 @@ def _thing(thing: Drawn, card: Card, numbers: dict[str, int], *, named: bool) ->
     if named and thing.anchor is not None and thing.label:
         size = 12 * card.unit
         x = min(max(thing.anchor[0], 0.0), card.width)
-        y = max(thing.anchor[1] - 4 * card.unit, size)
+        # The second one's names go below: the first one's are above.
+        above, below = thing.anchor[1] - 4 * card.unit, thing.foot + 0.95 * size + 2 * card.unit
+        y = min(max(below, size), card.height - 0.3 * size) if thing.side == "b" else max(above, size)
         text = thing.label if thing.confidence is None else f"{thing.label} {thing.confidence:.2f}"
         yield f'<text x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}">{_text(text[:40])}</text>'
     yield "</g>"

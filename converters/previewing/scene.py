@@ -60,11 +60,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """What all cards are made with: where pictures are, labels, the width that pictures are shown at."""
+    """What all cards are made with: where pictures are and how wide, labels, words for what became of objects."""
 
     finder: Finder
     labels: Labels
     width: int
+    words: dict[str, str]
 
 
 def cards(chosen: Iterable[Chosen], stage: Stage) -> Iterator[Card]:
@@ -81,11 +82,11 @@ def _card(chosen: Chosen, stage: Stage) -> Card:
     picture = None if flat or path is None else pictures.small(path, item, stage.width)
     view: Picture | Ground
     if flat:
-        view = views.ground(everything, stage.width)
+        view = views.ground(everything)
         if path is not None:
             picture = pictures.from_above(path, view, stage.width)
     else:
-        view = Picture(*_size(item, picture, everything), shown=stage.width, camera=item.camera)
+        view = Picture(*_size(item, picture, everything), camera=item.camera)
     things = list(_things(chosen, stage, view))
     things.sort(key=_size_of, reverse=True)  # small ones in front, where they can be pointed at
     return Card(
@@ -100,7 +101,7 @@ def _card(chosen: Chosen, stage: Stage) -> Card:
         picture=picture,
         things=things[: draw.MAX_OBJECTS],
         more=max(0, len(things) - draw.MAX_OBJECTS),
-        changes=[] if chosen.change is None else list(_changes(chosen.change)),
+        changes=[] if chosen.change is None else list(_changes(chosen.change, stage.words)),
     )
 
 
@@ -181,12 +182,12 @@ def _facts(item: Item, chosen: Chosen) -> str:
     return " · ".join(facts)
 
 
-def _changes(change: ItemDiff) -> Iterator[tuple[str, str]]:
+def _changes(change: ItemDiff, words: dict[str, str]) -> Iterator[tuple[str, str]]:
     if change.kind != "changed":
-        yield change.kind, f"the item was {change.kind}"
+        yield change.kind, f"the item is {words[change.kind]}"
         return
     for one in change.changes[:MAX_CHANGES]:
         yield "changed", said(one)
     kinds = Counter(thing.kind for thing in change.objects)
     for kind, count in kinds.items():
-        yield kind, f"{plural(count, 'object')} {kind}"
+        yield kind, f"{plural(count, 'object')} {words[kind]}"

@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 
 CANVAS = 720
 """Side of a view from above, in pixels."""
+SHOWN = (360, 270)
+"""Width and height that a canvas is shown in, in pixels, more or less."""
 NEAR = 0.2
 """Metres in front of a camera from which on it sees."""
 LEAST, MOST = 10.0, 120.0
@@ -39,17 +41,16 @@ class View(Protocol):
 
 
 class Picture(NamedTuple):
-    """A picture of so many pixels, shown at ``shown`` pixels' width, taken by ``camera``."""
+    """A picture of so many pixels, taken by ``camera``."""
 
     width: float
     height: float
-    shown: float
     camera: Camera | None = None
 
     @property
     def unit(self) -> float:
         """Pixels of the picture that are shown as one."""
-        return max(self.width / self.shown, 0.05)
+        return max(self.width / SHOWN[0], self.height / SHOWN[1])
 
     def cuboid(self, shape: Cuboid) -> Iterator[list[float]]:
         """The edges in front of the camera, and a cross on the side that the cuboid heads for."""
@@ -72,7 +73,6 @@ class Ground(NamedTuple):
     x: float
     y: float
     reach: float
-    shown: float
 
     @property
     def width(self) -> float:
@@ -87,7 +87,7 @@ class Ground(NamedTuple):
     @property
     def unit(self) -> float:
         """Pixels of the canvas that are shown as one."""
-        return CANVAS / self.shown
+        return CANVAS / SHOWN[1]
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """A place on the ground, in pixels of the canvas."""
@@ -109,7 +109,7 @@ class Ground(NamedTuple):
         yield [*self.at(shape.x, shape.y), *self.at(front[0], front[1])]
 
 
-def ground(annotations: Iterable[Annotation], shown: float) -> Ground:
+def ground(annotations: Iterable[Annotation]) -> Ground:
     """The view from above that shows the sensor and all cuboids, as far as is sensible."""
     xs, ys = [0.0], [0.0]
     for annotation in annotations:
@@ -120,7 +120,7 @@ def ground(annotations: Iterable[Annotation], shown: float) -> Ground:
             ys += (shape.y - half, shape.y + half)
     x, y = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
     reach = 1.1 * max(max(xs) - min(xs), max(ys) - min(ys)) / 2
-    return Ground(x, y, min(max(reach, LEAST), MOST), shown)
+    return Ground(x, y, min(max(reach, LEAST), MOST))
 
 
 # Corners: front left, front right of the bottom and of the top, then the same of the back.
