@@ -6,13 +6,13 @@ A view turns cuboids into lines in the pixels of its canvas, and knows how coars
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from nucleus_convert.converters import geometry
+from nucleus_convert.converters import frames
 from nucleus_convert.converters.model import Annotation, Camera, Cuboid
 
 Array = npt.NDArray[np.float64]
@@ -21,6 +21,8 @@ CANVAS = 720
 """Side of a view from above, in pixels."""
 SHOWN = (360, 270)
 """Width and height that a canvas is shown in, in pixels, more or less."""
+FAR = 1e6
+"""Metres beyond which nothing is drawn."""
 NEAR = 0.2
 """Metres in front of a camera from which on it sees."""
 LEAST, MOST = 10.0, 120.0
@@ -56,15 +58,13 @@ class Picture(NamedTuple):
         """The edges in front of the camera, and a cross on the side that the cuboid heads for."""
         if self.camera is None:
             return
+        pose = frames.CameraPose(*(getattr(self.camera, name) for name in frames.CameraPose._fields))
         corners = _corners(shape)
-        lines = [(corners[a], corners[b]) for a, b in _EDGES]
-        lines += [(corners[0], corners[3]), (corners[1], corners[2])]
-        if not np.isfinite(corners).all():
+        if corners is None or not any(pose.heading):
             return
-        for start, end in lines:
-            seen = _seen(self.camera, start, end)
-            if seen is not None:
-                yield seen
+        with np.errstate(all="ignore"):  # a camera may be as wrong as anything; what is no number is not drawn
+            seen = [_seen(pose, corners[a], corners[b]) for a, b in _EDGES]
+        yield from (line for line in seen if line is not None)
 
 
 class Ground(NamedTuple):
@@ -102,9 +102,9 @@ class Ground(NamedTuple):
     def cuboid(self, shape: Cuboid) -> Iterator[list[float]]:
         """Its outline on the ground, and a line from its centre to where it heads."""
         corners = _corners(shape)
-        if not np.isfinite(corners).all():
+        if corners is None:
             return
-        yield [value for k in (0, 1, 2, 3, 0) for value in self.at(corners[_FOOT[k], 0], corners[_FOOT[k], 1])]
+        yield [value for k in (0, 1, 2, 3, 0) for value in self.at(corners[k, 0], corners[k, 1])]
         front = corners[[0, 1], :2].mean(axis=0)
         yield [*self.at(shape.x, shape.y), *self.at(front[0], front[1])]
 
@@ -123,42 +123,32 @@ def ground(annotations: Iterable[Annotation]) -> Ground:
     return Ground(x, y, min(max(reach, LEAST), MOST))
 
 
-# Corners: front left, front right of the bottom and of the top, then the same of the back.
-_FOOT = (0, 1, 5, 4)
-_EDGES = ((0, 1), (4, 5), (2, 3), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7))
+_EDGES = (
+    *((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)),
+    *((0, 5), (1, 4)),
+)
+"""Between the corners of a cuboid, and the cross on its front."""
 
 
-def _corners(shape: Cuboid) -> Array:
-    """The corners (8, 3): front left, front right, of the bottom; of the top; then those of the back."""
-    cos, sin = geometry.cos_sin(math.degrees(shape.yaw)) if math.isfinite(shape.yaw) else (math.nan, math.nan)
-    made = []
-    for along in (0.5, -0.5):
-        for up in (-0.5, 0.5):
-            for across in (0.5, -0.5):
-                u, v = along * shape.length, across * shape.width
-                made.append((shape.x + u * cos - v * sin, shape.y + u * sin + v * cos, shape.z + up * shape.height))
-    return np.array(made, np.float64)
-
-
-def _seen(camera: Camera, start: Array, end: Array) -> list[float] | None:
-    """A line in space as the camera sees it: the part in front of it, x, y, x, y in pixels; None if there is none."""
-    a, b = (_turned(camera, point) for point in (start, end))
-    if a[2] < NEAR and b[2] < NEAR:
+def _corners(shape: Cuboid) -> Array | None:
+    """The corners (8, 3), the front two first: four of the bottom going round, then those above them."""
+    numbers = (shape.x, shape.y, shape.z, shape.length, shape.width, shape.height, shape.yaw)
+    if not all(math.isfinite(number) and abs(number) < FAR for number in numbers):
         return None
-    if a[2] < NEAR or b[2] < NEAR:
-        cut = a + (b - a) * (NEAR - a[2]) / (b[2] - a[2])
-        a, b = (cut, b) if a[2] < NEAR else (a, cut)
-    return [
-        float(value)
-        for point in (a, b)
-        for value in (camera.fx * point[0] / point[2] + camera.cx, camera.fy * point[1] / point[2] + camera.cy)
-    ]
+    centre, size = [(shape.x, shape.y, shape.z)], [(shape.length, shape.width, shape.height)]
+    corners: Array = frames.lidar_corners(centre, size, [shape.yaw])[0]
+    return corners
 
 
-def _turned(camera: Camera, point: Sequence[float] | Array) -> Array:
-    """A point of the world in the camera's frame: x right, y down, z along the optical axis."""
-    w, *axis = np.array(camera.heading, np.float64) / (math.hypot(*camera.heading) or 1.0)
-    away = np.asarray(point, np.float64) - np.array(camera.position, np.float64)
-    vector = -np.array(axis)  # the inverse of the rotation that the heading is
-    turned: Array = away + 2 * np.cross(vector, np.cross(vector, away) + w * away)
-    return turned
+def _seen(camera: frames.CameraPose, start: Array, end: Array) -> list[float] | None:
+    """A line in space as the camera sees it: the part in front of it, x, y, x, y in pixels; None if there is none."""
+    depths = frames.see(np.stack([start, end]), camera)[1]
+    near, far = sorted(range(2), key=depths.__getitem__)
+    if depths[far] < NEAR:
+        return None
+    ends = [start, end]
+    if depths[near] < NEAR:  # depth grows evenly along a line
+        share = (NEAR - depths[near]) / (depths[far] - depths[near])
+        ends[near] = ends[near] + (ends[far] - ends[near]) * share
+    pixels = frames.see(np.stack(ends), camera)[0]
+    return [float(value) for value in pixels.ravel()]
