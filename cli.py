@@ -302,7 +302,7 @@ class LookCommand(click.Command):
     """A command that looks at one data set of any format: it takes the options of every reader."""
 
     def __init__(
-        self, name: str, run: Callable[..., None], own: Sequence[click.Parameter], *, target: str | None
+        self, name: str, run: Callable[..., Any], own: Sequence[click.Parameter], *, target: str | None
     ) -> None:
         super().__init__(name, callback=run, context_settings=SETTINGS, help=run.__doc__)
         self.own = own

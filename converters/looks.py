@@ -34,6 +34,9 @@ FailOn: TypeAlias = Literal["never", "warning", "error"]
 TARGET = "nucleus"
 """The format whose upload ``check`` can try."""
 
+OWN = frozenset({Finding.REJECTED, Finding.UNREADABLE_SHAPE})
+"""What a format's own rules tell, and better, of what its reader turns away."""
+
 
 class Looked(msgspec.Struct, kw_only=True):
     """What was found out about a data set.
@@ -198,7 +201,7 @@ def _look(
                 )
                 run.records(labels, looker, report)
             for finding in report.findings.values():
-                if not (own and finding.code is Finding.REJECTED):  # told by its own rules already
+                if not (own and finding.code in OWN):
                     problems.add_finding(finding)
             if writer is not None and not own and labels is not None and looked.error is None:
                 run.upload(labels, writer, writing, report, asynchronous=asynchronous)
@@ -295,9 +298,10 @@ class _Run:
                 self.examine(writer, reading, made, asynchronous=asynchronous, placed=False)
 
     def _ended(self, error: ConvertError) -> None:
-        if self.looked.error is None:
-            self.looked.error = error
-            self.looked.problems.add(Code.UNREADABLE, error.message, error.where)
+        looked = self.looked
+        looked.error = looked.error or error
+        if not looked.problems.count(Code.UNREADABLE, error.message):  # the format's own rules may have told it
+            looked.problems.add(Code.UNREADABLE, error.message, error.where)
 
     def _stage(self, name: str, total: int | None) -> None:
         if self.progress is not None:

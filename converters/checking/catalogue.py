@@ -75,6 +75,7 @@ class Code(StrEnum):
     SEVERAL_SEGMENTATIONS = "several-segmentations"
     SEGMENT_INDEX = "segment-index"
     MASK_MISSING = "mask-missing"
+    MASK_REMOTE = "mask-remote"
     MASK_NOT_PNG = "mask-not-png"
     MASK_VALUE = "mask-value"
     SCENE_EMPTY = "scene-empty"
@@ -277,6 +278,12 @@ RULES: dict[Code, Rule] = {
     ),
     Code.MASK_MISSING: Rule(
         _E, _NUCLEUS, "mask file is not here", "Put it where mask_url says, or give its folder with --mask-folder."
+    ),
+    Code.MASK_REMOTE: Rule(
+        _N,
+        _NUCLEUS,
+        "remote mask, which was not looked at",
+        "Give the folder with copies (--mask-folder) to check them.",
     ),
     Code.MASK_NOT_PNG: Rule(
         _E, _NUCLEUS, "mask is no PNG of one 8-bit channel: {what}", "Save it so, with the suffix .png."

@@ -111,7 +111,7 @@ def _gather(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
             x, y, width, height = geometry.box_envelope(x, y, width, height, rotation)
         try:
             gathered.boxes.append(_PACKS[4](x, y, width, height))
-        except OverflowError:
+        except (OverflowError, struct.error):  # which of them, depends on the Python
             problems.of(Code.NOT_FINITE, "box", item, annotation)
             return
         gathered.box_owners.append(len(gathered.owners))
@@ -197,7 +197,7 @@ def _points(ring: Any, role: int, owner: Owner, gathered: Gathered, problems: Pr
         return
     try:
         gathered.packed.append(_PACKS[size](*ring))
-    except OverflowError:
+    except (OverflowError, struct.error):  # which of them, depends on the Python
         problems.of(Code.NOT_FINITE, owner.kind, owner.item, owner.annotation)
         return
     gathered.sizes.append(size >> 1)

@@ -67,20 +67,22 @@ def examine(source: Path, options: ReadOptions, setting: Setting, problems: Prob
         source: the folder or file.
         options: of the reader: where masks are, and whether everything is a prediction.
         setting: how the upload is to go.
-        problems: gets what is found.
-
-    Raises:
-        ReadError: a file cannot be read at all.
+        problems: gets what is found, files that cannot be read included.
     """
     examiner = _Examiner(source, options, setting, problems)
     files = files_of(source)
+    unreadable: set[Path] = set()
     for path in files:
         size = path.stat().st_size
         if setting.placed and size > setting.part_bytes:
             what = f"{size:,} bytes in {path.name}, of {setting.part_bytes:,}"
             problems.add(Code.PART_TOO_LARGE, what, Where(file=str(path)))
-        for row in rows_of(path, predictions=options.predictions):
-            examiner.row(row)
+        try:
+            for row in rows_of(path, predictions=options.predictions):
+                examiner.row(row)
+        except ReadError as error:
+            problems.add(Code.UNREADABLE, error.message, error.where)
+            unreadable.add(path)
     examiner.close()
     repeated = examiner.ledger.repeated()
     if repeated:
@@ -88,8 +90,9 @@ def examine(source: Path, options: ReadOptions, setting: Setting, problems: Prob
         again = _Examiner(source, options, setting, Problems())
         again.ledger = examiner.ledger.naming(repeated, problems)
         for path in files:
-            for row in rows_of(path, predictions=options.predictions):
-                again.row(row)
+            if path not in unreadable:
+                for row in rows_of(path, predictions=options.predictions):
+                    again.row(row)
 
 
 def rows_of(path: Path, *, predictions: bool) -> Iterator[Row]:
