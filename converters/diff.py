@@ -27,6 +27,7 @@ from nucleus_convert.converters.protocol import (
     Feature,
     Spec,
 )
+from nucleus_convert.converters.report import Report
 
 Kind: TypeAlias = Literal["added", "removed", "changed"]
 
@@ -62,10 +63,18 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One of the two data sets, and what its format can say."""
+    """One of the two data sets, what its format can say, and who is told of rows that cannot be read.
+
+    Without a report they are errors.
+    """
 
     labels: LabelSet
     spec: Spec
+    report: Report | None = None
+
+    def records(self) -> Iterator[Record]:
+        """The records."""
+        return self.labels.records(self.report or Report())
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -194,7 +203,7 @@ class Diff:
 
     def pairs(self) -> Iterator[matching.Pair]:
         """The items of both, side by side."""
-        return matching.items(self.before.labels, self.after.labels)
+        return matching.items(self.before.records(), self.after.records())
 
     def compare(self, pair: matching.Pair) -> ItemDiff | None:
         """What is different of one item, counted in the summary; None if nothing is."""

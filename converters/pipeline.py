@@ -262,7 +262,7 @@ def _emit(
         target = Target(
             path=staged.final,
             final=place.final,
-            workers=_workers(plan.workers, fitted),
+            workers=worker_count(plan.workers, fitted),
             progress=_stage(plan.progress, "writing", fitted.size),
         )
         written: list[Path] = writer.write(fitted, target, options=options, report=report)
@@ -289,7 +289,8 @@ def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tupl
     return (fitted if step is None else fitted.then(step)), spec
 
 
-def _workers(wanted: int | None, labels: LabelSet) -> int:
+def worker_count(wanted: int | None, labels: LabelSet) -> int:
+    """How many processes to use; None: as many as pay for a data set of its size."""
     if wanted is not None:
         return max(1, wanted)
     if labels.size is None or labels.size < MANY_ITEMS:

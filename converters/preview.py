@@ -21,6 +21,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.summary import plural
 
 COMPARED = {"added": "added", "removed": "removed", "changed": "changed"}
+ORDERS = {"differences": "the largest differences first", "problems": "the gravest problems first"}
 SCORED = {"added": "too many", "removed": "missed", "changed": "of another label"}
 LOOKED_AT = 200
 """Items that are looked at to tell predictions from annotations."""
@@ -37,7 +38,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         items: how many items, at most.
         seed: which, where they are drawn by chance.
         labels: only items with one of these labels, if there are any.
-        pick: of two data sets, the items that differ the most, or any.
+        pick: any items, those with the most problems, or of two data sets those that differ the most; None: the
+            last if there are two, else any.
         images: the folder with the pictures; None: look beside the labels.
         width: the width pictures are shown at, in pixels.
         columns: cards in a row of the contact sheet.
@@ -49,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     items: int = 24
     seed: int = 0
     labels: tuple[str, ...] = ()
-    pick: sample.Pick = "differences"
+    pick: sample.Pick | None = None
     images: Path | None = None
     width: int = 480
     columns: int = 4
@@ -69,6 +71,9 @@ def make(first: Looked, other: Looked | None, plan: Plan) -> int:
         OutputExistsError: something is there already.
         WriteError: it cannot be written.
     """
+    wrong = "differences" if other is None else "problems"
+    if plan.pick == wrong:
+        raise OptionError(f"items cannot be picked by {wrong} of {'one data set' if other is None else 'two'}")
     targets = [path for path in (plan.html, plan.png) if path is not None]
     for path in targets:
         output.check_target(path, overwrite=plan.overwrite)
@@ -77,10 +82,12 @@ def make(first: Looked, other: Looked | None, plan: Plan) -> int:
     labels = Labels(everything)
     guessed = other is not None and _predicts(other)
     if other is None:
-        chosen = sample.of_one(first.labels, plan.items, plan.seed, plan.labels)
+        pick = plan.pick or "sample"
+        chosen = sample.of_one(first.labels, plan.items, plan.seed, plan.labels, pick, first.report)
     else:
         found = Diff(_side(first), _side(other), _scoring() if guessed else None)
-        chosen = sample.of_two(found, plan.items, plan.seed, plan.labels, plan.pick)
+        pick = plan.pick or "differences"
+        chosen = sample.of_two(found, plan.items, plan.seed, plan.labels, pick)
     both = [one for one in (first, other) if one is not None]
     roots = [root for one in both for root in pictures.roots(one.path, one.labels.images, plan.images)]
     stage = Stage(pictures.Finder(roots), labels, plan.width, SCORED if guessed else COMPARED)
@@ -94,7 +101,7 @@ def make(first: Looked, other: Looked | None, plan: Plan) -> int:
             staged = folder / path.name
             if path is plan.html:
                 mixed = any(thing.side == "b" for card in cards() for thing in card.things)
-                about = _about(first, other, len(chosen), mixed=mixed, guessed=guessed)
+                about = _about(first, other, len(chosen), pick, mixed=mixed, guessed=guessed)
                 with staged.open("w", encoding="utf-8", newline="\n") as file:
                     page.write(file, cards(), about, labels, names)
             else:
@@ -121,7 +128,7 @@ def _check_labels(wanted: Collection[str], labels: Collection[Label]) -> None:
 
 
 def _side(one: Looked) -> Side:
-    return Side(one.labels, one.spec)
+    return Side(one.labels, one.spec, one.report)
 
 
 def _predicts(one: Looked) -> bool:
@@ -136,13 +143,16 @@ def _scoring() -> Tolerance:
     return Tolerance(ignore=frozenset(diff.FIELDS) - {"label"}, overlap=MATCHED)
 
 
-def _about(first: Looked, other: Looked | None, shown: int, *, mixed: bool, guessed: bool) -> About:
+def _about(first: Looked, other: Looked | None, shown: int, pick: sample.Pick, *, mixed: bool, guessed: bool) -> About:
     facts = [plural(shown, "item")]
     if first.labels.size is not None:
         facts[0] += f" of {first.labels.size:,}"
+    balances = [one.report.ledger.balance() for one in (first, other) if one is not None]
+    if skipped := sum(balance[kind]["skipped"] for balance in balances for kind in ("item", "object")):
+        facts.append(f"{plural(skipped, 'record')} could not be read")
+    facts += [ORDERS[pick]] if pick in ORDERS else []
     names = [f"{Path(one.name).name} ({one.spec.name})" for one in (first, other) if one is not None]
     if other is not None:
         sides = ("labels", "predictions") if guessed else ("before", "after")
-        facts.append("the largest differences first")
         return About(title=" and ".join(names), facts=" · ".join(facts), sides=sides, compared=True)
     return About(title=names[0], facts=" · ".join(facts), sides=("labels", "predictions") if mixed else None)

@@ -186,6 +186,14 @@ class Format(Protocol):
         narrowed(labels: LabelSet, *, options, report: Report) -> tuple[Spec, Step | None]
 
     which says what this target holds, and what is to be done to records after they were made to fit that.
+
+    A module with rules of its own about what its files say (``convert check``) has
+
+        examine(source: Path, options, setting: Setting, problems: Problems) -> None
+        payloads(labels: LabelSet, folder: Path, options, problems: Problems, report: Report, workers) -> Path | None
+
+    ``examine`` looks at every row of a source, also those that ``read`` turns away; ``payloads`` writes what it can of
+    a label set, for ``examine``, and tells what it cannot.
     """
 
     SPEC: Spec

@@ -29,6 +29,7 @@ from nucleus_convert.converters.model import (
     SceneRef,
     Tag,
 )
+from nucleus_convert.converters.report import Report
 
 from .browser import opened
 
@@ -84,7 +85,7 @@ SHAPES = from_records(
 
 
 def looked(labels: LabelSet, folder: Path) -> Looked:
-    return Looked("labels.ndjson", labels, ir.SPEC, folder)
+    return Looked("labels.ndjson", labels, ir.SPEC, folder, Report("skip"))
 
 
 def page(folder: Path, first: LabelSet, other: LabelSet | None = None, **plan: Any) -> Path:
@@ -331,7 +332,7 @@ def test_two_data_sets_and_only_what_differs(browser: Any, tmp_path: Path) -> No
     show(browser, page(tmp_path, SHAPES, after))
     assert len(browser.find_elements("tag name", "figure")) == 1  # the other item is the same
     assert len(visible(browser)) == 6 + 5
-    listed = [line.text for line in browser.find_elements("css selector", ".changes li")]
+    listed = [line.text for line in browser.find_elements("css selector", ".notes li")]
     assert listed == ["1 object changed", "1 object removed"]
     browser.find_element("id", "different").click()
     assert sorted(visible(browser)) == ["box 0.25", "box 0.25", "turned 0.75"]

@@ -163,9 +163,9 @@ def _card(card: Card, numbers: dict[str, int]) -> Iterator[str]:
                 f"{_text(text)}</span>"
             )
         yield "</div>"
-    if card.changes:
-        yield '<ul class="changes">'
-        yield from (f'<li class="{kind}">{_text(text)}</li>' for kind, text in card.changes)
+    if card.notes:
+        yield '<ul class="notes">'
+        yield from (f'<li class="{kind}">{_text(text)}</li>' for kind, text in card.notes)
         yield "</ul>"
     yield "</figcaption></figure>"
 

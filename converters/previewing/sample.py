@@ -12,13 +12,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from nucleus_convert.converters import measure
+from nucleus_convert.converters.checking.catalogue import Level
+from nucleus_convert.converters.checking.problems import Problem
+from nucleus_convert.converters.checking.records import check_record
 from nucleus_convert.converters.diff import Diff, ItemDiff
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.matching import Pair
-from nucleus_convert.converters.model import Annotation, Cuboid, Id, Record
+from nucleus_convert.converters.model import Annotation, Cuboid, Header, Id, Record
 from nucleus_convert.converters.report import Report
 
-Pick: TypeAlias = Literal["sample", "differences"]
+Pick: TypeAlias = Literal["sample", "problems", "differences"]
 T = TypeVar("T")
 
 TRAIL = 12
@@ -35,6 +38,7 @@ class Chosen(NamedTuple):
         other: of the second.
         change: what is different between them, if something is.
         near: cuboids that other sensors of the same moment have: a lidar's for a camera.
+        problems: what is wrong with it, the gravest first, if items were chosen for that.
         trails: where tracks go through the frames around this one, in pixels: x, y, x, y, ...
     """
 
@@ -42,6 +46,7 @@ class Chosen(NamedTuple):
     other: Record | None = None
     change: ItemDiff | None = None
     near: tuple[Annotation, ...] = ()
+    problems: tuple[Problem, ...] = ()
     trails: dict[Id, list[float]] = {}  # noqa: RUF012 - a NamedTuple's default is not shared by mistake: never written
 
     @property
@@ -50,22 +55,48 @@ class Chosen(NamedTuple):
         return [record for record in (self.record, self.other) if record is not None]
 
 
-def of_one(labels: LabelSet, count: int, seed: int, wanted: Collection[str] = ()) -> list[Chosen]:
+def of_one(
+    labels: LabelSet,
+    count: int,
+    seed: int,
+    wanted: Collection[str] = (),
+    pick: Pick = "sample",
+    report: Report | None = None,
+) -> list[Chosen]:
     """Items of one data set.
 
     Args:
         labels: the data set.
         count: how many, at most.
-        seed: which.
+        seed: which, where they are drawn by chance.
         wanted: only items with an object of one of these labels, if any are given.
+        pick: any, or those with the gravest and the most problems, the worst first.
+        report: gets what is found while reading.
     """
+    report = report or Report("skip")
+    if pick == "problems":
+        records = (record for record in labels.records(report) if _has(record, wanted))
+        return surrounded(labels, _troubled(records, labels.header, count))
     if labels.size is not None and not wanted and labels.size > 4 * count:
         # Places far apart: records between them need not be read.
         places = sorted(random.Random(seed).sample(range(labels.size), count))
-        records = [record for at in places for record in labels.records(Report("skip"), at, at + 1)]
+        held = [record for at in places for record in labels.records(report, at, at + 1)]
     else:
-        records = _drawn((record for record in _read(labels) if _has(record, wanted)), count, seed)
-    return surrounded(labels, [Chosen(record) for record in records])
+        held = _drawn((record for record in labels.records(report) if _has(record, wanted)), count, seed)
+    return surrounded(labels, [Chosen(record) for record in held])
+
+
+def _troubled(records: Iterable[Record], header: Header, count: int) -> list[Chosen]:
+    """The items with the gravest problems and the most of them; those without any are left out."""
+
+    def ranked() -> Iterator[tuple[tuple[int, int], int, Chosen]]:
+        for number, record in enumerate(records):
+            found = check_record(record, header)
+            weight = found.total(Level.ERROR), found.total(Level.WARNING)
+            if any(weight):
+                yield weight, -number, Chosen(record, problems=tuple(found.sorted()))
+
+    return [chosen for _, _, chosen in heapq.nlargest(count, ranked())]
 
 
 def of_two(diff: Diff, count: int, seed: int, wanted: Collection[str] = (), pick: Pick = "differences") -> list[Chosen]:
@@ -87,11 +118,6 @@ def _worst(diff: Diff, pairs: Iterable[Pair], count: int) -> list[Chosen]:
     )
     # The number keeps equal weights in order, and what cannot be compared from being compared.
     return [chosen for _, _, chosen in heapq.nlargest(count, ranked)]
-
-
-def _read(labels: LabelSet) -> Iterator[Record]:
-    """Records, without those that cannot be read: looking goes on."""
-    return labels.records(Report("skip"))
 
 
 def _has(record: Record | None, wanted: Collection[str]) -> bool:
@@ -131,7 +157,7 @@ def surrounded(labels: LabelSet, chosen: Sequence[Chosen]) -> list[Chosen]:
     ways: dict[tuple[str, str | None], list[tuple[int, Id, float, float]]] = defaultdict(list)
     solids: dict[tuple[str, int], list[Annotation]] = defaultdict(list)
     held = 0
-    for record in _read(labels):
+    for record in labels.records(Report("skip")):
         scene = record.item.scene
         if scene is None or scene.id not in scenes or held > MAX_TRAILS:
             continue

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nucleus_convert.converters import measure
+from nucleus_convert.converters.checking.problems import Problem
 from nucleus_convert.converters.diff import ItemDiff, ObjectDiff
 from nucleus_convert.converters.difftext import named, printable, said
 from nucleus_convert.converters.model import Annotation, Cuboid, Item
@@ -42,7 +43,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         picture: to put under the marks, or None.
         things: what is drawn, from the back to the front.
         more: objects that were not drawn, for there are too many.
-        changes: what became of the item and its objects: kind, and words.
+        notes: what is wrong with it, or what became of it: a kind (removed, ..., error, warning), and words.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     picture: Small | None
     things: list[Drawn]
     more: int
-    changes: list[tuple[str, str]]
+    notes: list[tuple[str, str]]
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ def _card(chosen: Chosen, stage: Stage) -> Card:
         picture=picture,
         things=things[: draw.MAX_OBJECTS],
         more=max(0, len(things) - draw.MAX_OBJECTS),
-        changes=[] if chosen.change is None else list(_changes(chosen.change, stage.words)),
+        notes=[*_problems(chosen.problems), *(_changes(chosen.change, stage.words) if chosen.change else ())],
     )
 
 
@@ -180,6 +181,13 @@ def _facts(item: Item, chosen: Chosen) -> str:
     for key, value in list(item.attributes.items())[:4]:
         facts.append(printable(f"{key}: {value}")[:80])
     return " · ".join(facts)
+
+
+def _problems(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
+    for problem in problems[:MAX_CHANGES]:
+        places = ", ".join(dict.fromkeys(where.annotation for where in problem.examples if where.annotation))
+        text = f"{problem.line}{f' [{problem.count:,} times]' if problem.count > 1 else ''}"
+        yield problem.level.name.lower(), f"{text}: annotation {places}" if places else text
 
 
 def _changes(change: ItemDiff, words: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -36,13 +36,14 @@ from nucleus_convert.converters.model import (
 )
 from nucleus_convert.converters.previewing import draw, page, pictures, sample, views
 from nucleus_convert.converters.previewing.draw import Area, Dot, Labels, Stroke
+from nucleus_convert.converters.report import Report
 
 VIEW = views.Picture(100, 80)
 NONE = Labels(())
 
 
 def looked(labels: LabelSet, path: Path) -> Looked:
-    return Looked("labels.ndjson", labels, ir.SPEC, path)
+    return Looked("labels.ndjson", labels, ir.SPEC, path, Report("skip"))
 
 
 def many(count: int, **fields: Any) -> LabelSet:
