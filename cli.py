@@ -521,14 +521,14 @@ cli.add_command(
                 type=click.FloatRange(0, 1),
                 default=1.0,
                 metavar="N",
-                help="so much overlap is the same",
+                help="so much overlap is no change [default: 1]",
             ),
             Option(
                 "--number",
                 type=click.FloatRange(min=0),
                 default=0.0,
                 metavar="N",
-                help="of other numbers, likewise",
+                help="as --pixels, for other numbers",
             ),
             Option(
                 "--overlap",

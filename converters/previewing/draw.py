@@ -40,6 +40,8 @@ MAX_CORNERS = 400
 """Corners of a region beyond which those that a small picture does not show are left out."""
 MAX_POINTS = 20_000
 """Corners of one object, whatever it is."""
+FITTING = 0.8
+"""Overlap of a box with the region in it from which on the box is not drawn."""
 FAR = 1e7
 """Pixels from the picture beyond which nothing is drawn."""
 MAX_TEXT = 300
@@ -174,11 +176,15 @@ def drawn(
 
 
 def _telling(shapes: Sequence[Any]) -> Iterator[Any]:
-    """The shapes worth drawing: an upright box around a region says nothing that the region does not."""
-    region = any(isinstance(shape, Polygon | Mask) for shape in shapes)
+    """The shapes worth drawing: a box that fits around a region says nothing that the region does not."""
+    region = next((shape for shape in shapes if isinstance(shape, Polygon | Mask)), None)
+    around = None if region is None else measure.place_of(region)
     for shape in shapes:
-        if not (region and isinstance(shape, Box)):
-            yield shape
+        if around is not None and isinstance(shape, Box):
+            place = measure.place_of(shape)
+            if place is not None and measure.overlap(around, place) >= FITTING:
+                continue
+        yield shape
 
 
 def _marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> Iterator[Mark]:

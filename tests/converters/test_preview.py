@@ -134,6 +134,27 @@ def test_the_largest_differences_come_first(tmp_path: Path) -> None:
     assert len(shown(html(before, tmp_path, after, pick="sample"))) == 9
 
 
+def test_items_with_problems_are_picked_and_told(tmp_path: Path) -> None:
+    records = list(many(6))
+    outside = Annotation(label="odd", id="far", shapes=(Box(-400, 10, 20, 20),))
+    records[3] = Record(records[3].item, (outside, *records[3].annotations))
+    twice = records[4].annotations
+    records[4] = Record(records[4].item, (*twice, *twice))
+    text = html(from_records(many(6).header, records), tmp_path, pick="problems")
+    assert sorted(shown(text)) == ["3.jpg", "4.jpg"]
+    notes = re.findall(r'<li class="(\w+)">(.*?)</li>', text)
+    assert {level for level, _ in notes} <= {"error", "warning", "note"}
+    assert any("annotation far" in note for _, note in notes)
+    assert any("nearly the same place" in note for _, note in notes)
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_what_cannot_be_picked_is_said(tmp_path: Path, two: bool) -> None:
+    pick = "problems" if two else "differences"
+    with pytest.raises(OptionError, match=f"picked by {pick}"):
+        html(many(3), tmp_path, many(3) if two else None, pick=pick)
+
+
 def test_predictions_are_held_against_labels(tmp_path: Path) -> None:
     header = Header(labels=(Label(name="car"), Label(name="dog")))
 
@@ -299,6 +320,12 @@ def test_a_flat_cuboid_has_twelve_edges() -> None:
     ends = [tuple(mark.points) for mark in made if isinstance(mark, Stroke)]
     assert (0, 0, 0, 9) in ends  # an upright one of the front
     assert (9, 0, 12, 3) in ends  # from the front's right to the back's
+
+
+def test_a_box_is_drawn_beside_its_region_only_where_it_does_not_fit() -> None:
+    region = Polygon((((10, 10, 30, 10, 30, 30, 10, 30),),))
+    assert len(draw.drawn(Annotation(shapes=(Box(10, 10, 20, 20.5), region)), NONE, VIEW).marks) == 1
+    assert len(draw.drawn(Annotation(shapes=(Box(40, 10, 20, 20), region)), NONE, VIEW).marks) == 2
 
 
 def test_what_cannot_be_drawn_is_left_out() -> None:
