@@ -76,7 +76,8 @@ def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert out.splitlines()[-1] == "1 error, 1 note; -v shows the notes"
     _, out, _ = run(capsys, "check", broken(tmp_path, outside), "-v")
     assert "Most likely it is of another image" in out
-    assert "NOTE     label-unused  label without objects: 'kite'" in out
+    assert "NOTE     label-unused  label without objects\n" in out
+    assert "  at 'kite'\n" in out
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
