@@ -178,7 +178,7 @@ RULES: dict[Code, Rule] = {
     ),
     Code.ID_TWO_LABELS: Rule(_W, _CONSISTENCY, "one id over several labels: {what}", "Give every label its own id."),
     Code.LABEL_UNUSED: Rule(
-        _N, _CONSISTENCY, "label without objects: {what}", "Nothing, if it is wanted; it may be a leftover."
+        _N, _CONSISTENCY, "label without objects", "Nothing, if it is wanted; it may be a leftover."
     ),
     Code.DUPLICATE_ITEM: Rule(_E, _CONSISTENCY, "two items with one id", "Give every item its own id."),
     Code.DUPLICATE_PICTURE: Rule(

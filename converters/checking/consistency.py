@@ -125,7 +125,7 @@ class Whole:
         tagged = {name for taxonomy in self.header.taxonomies for name in taxonomy.labels}
         for label in self.header.labels:
             if not self._labels[label.name] and label.name not in tagged:
-                self.problems.add(Code.LABEL_UNUSED, f"'{label.name}'")
+                self.problems.add(Code.LABEL_UNUSED, "", Where(path=f"'{label.name}'"))
         for scene, places in self._frames.items():
             frames = {frame for frame, _ in places}
             if frames != set(range(len(frames))):

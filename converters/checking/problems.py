@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters import codes
 from nucleus_convert.converters.checking.catalogue import RULES, Code, Level
-from nucleus_convert.converters.codes import CATALOGUE, Severity
 from nucleus_convert.converters.errors import Where
 from nucleus_convert.converters.model import Annotation, Item
 from nucleus_convert.converters.report import EXAMPLES, Finding, Sink
@@ -16,7 +16,11 @@ from nucleus_convert.converters.report import EXAMPLES, Finding, Sink
 KINDS = 10_000
 """Different texts kept for a code; further ones are counted together, so that memory is bounded."""
 OTHERS = "(others)"
-_LEVELS = {Severity.INFO: Level.NOTE, Severity.WARNING: Level.WARNING, Severity.LOSS: Level.ERROR}
+_LEVELS = {
+    codes.Severity.INFO: Level.NOTE,
+    codes.Severity.WARNING: Level.WARNING,
+    codes.Severity.LOSS: Level.WARNING,
+}
 
 
 class Problem(msgspec.Struct):
@@ -102,8 +106,10 @@ class Problems:
 
     def add_finding(self, finding: Finding) -> None:
         """Take over what a reader found."""
-        entry = CATALOGUE[finding.code]
+        entry = codes.CATALOGUE[finding.code]
         text, code, level, advice = finding.text, str(finding.code), _LEVELS[entry.severity], entry.advice
+        if finding.code is codes.Code.FILTERED:
+            level = Level.NOTE  # asked for
         ours = _READING.get(code)
         if ours is not None:
             rule = RULES[ours]

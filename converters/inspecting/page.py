@@ -19,7 +19,7 @@ body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 2.2rem 0 .4rem; }
 h2 small, .dim { color: var(--dim); font-weight: normal; }
-table { border-collapse: collapse; width: 100%; }
+table { border-collapse: collapse; min-width: min(100%, 26rem); }
 th { text-align: left; color: var(--dim); font-weight: normal; border-bottom: 1px solid var(--line); }
 th, td { padding: .22rem .9rem .22rem 0; vertical-align: top; overflow-wrap: anywhere; }
 td { border-bottom: 1px solid var(--line); }

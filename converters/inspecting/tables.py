@@ -38,7 +38,8 @@ def show(console: Console, section: Section) -> None:
     for row in section.rows:
         table.add_row(*(_cell(cell, console) for cell in row))
     console.print()
-    title = Text(section.title, style="bold")
+    title = Text()
+    title.append(section.title, style="bold")
     if section.note:
         title.append(f"  {section.note}", style="dim")
     console.print(title)

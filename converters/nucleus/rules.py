@@ -125,14 +125,18 @@ class Rules:
         Returns:
             Its location, if it has one.
         """
-        pictures = {row[key] for key in _IMAGE if row.get(key)}
-        clouds = {row["pointcloud_url"]} if row.get("pointcloud_url") else set()
-        if row.get("url"):
-            (clouds if row.get("type") == "pointcloud" else pictures).add(row["url"])
         add = self.problems.add
-        if not all(type(url) is str for url in pictures | clouds):
-            add(Code.BAD_PAYLOAD, "a location that is no text", where())
-            return None
+        pictures: set[str] = set()
+        clouds: set[str] = set()
+        for key in (*_IMAGE, "pointcloud_url", "url"):
+            url = row.get(key)
+            if not url:
+                continue
+            if type(url) is not str:
+                add(Code.BAD_PAYLOAD, "a location that is no text", where(f".{key}"))
+                return None
+            cloud = row.get("type") == "pointcloud" if key == "url" else key == "pointcloud_url"
+            (clouds if cloud else pictures).add(url)
         if not pictures and not clouds:
             add(Code.NO_LOCATION, "without a location", where())
         elif pictures and clouds:
@@ -196,6 +200,8 @@ class Rules:
         for number, frame in enumerate(frames):
             if type(frame) is not dict or not frame:
                 add(Code.SCENE_FRAMES, "that are empty", where(f".frames[{number}]"))
+            elif not forms.reference_of(forms.normal(frame).get("reference_id")):
+                add(Code.NO_REFERENCE_ID, "frame of a video", where(f".frames[{number}]"))
             elif frame.get("type") == "pointcloud" or frame.get("pointcloud_url"):
                 add(Code.SCENE_VIDEO, "with a point cloud", where(f".frames[{number}]"))
 
@@ -207,6 +213,9 @@ class Rules:
             if type(frame) is not dict or not frame:
                 add(Code.SCENE_FRAMES, "that are empty", where(path))
                 continue
+            for name, entry in frame.items():
+                if type(entry) is not dict:
+                    add(Code.BAD_PAYLOAD, "what a sensor saw is no item", where(f"{path}.{name}"))
             clouds = [name for name, entry in frame.items() if type(entry) is dict and is_pointcloud(entry)]
             if len(clouds) != 1:
                 what = "with a frame without a point cloud" if not clouds else "with a frame of several point clouds"

@@ -726,3 +726,86 @@ def test_every_nucleus_rule_is_tried() -> None:
         Code.NOT_WRITABLE,
     }
     assert {code for code, rule in RULES.items() if rule.family == "Nucleus"} <= tried
+
+
+# --- anything at all -----------------------------------------------------------------------------------
+
+ODD = [None, True, -1, 0, 3.5, 1e400, "", "x", [], [None], ["a", "a"], {}, {"x": 1}, [[0]], [[0, 9]], [{}], 10**30]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    if isinstance(value, dict):
+        found += [place for key, inner in value.items() for place in places(inner, (*path, key))]
+    elif isinstance(value, list):
+        found += [place for number, inner in enumerate(value) for place in places(inner, (*path, number))]
+    return found
+
+
+def mutants(row: Any) -> list[Any]:
+    """The row with each value in it replaced by each odd one, and with each key left out."""
+    made = []
+    for path in places(row):
+        for odd in (*ODD, ...):
+            mutant = copy.deepcopy(row)
+            holder = mutant
+            for step in path[:-1]:
+                holder = holder[step]
+            if odd is ...:
+                del holder[path[-1]]
+            else:
+                holder[path[-1]] = odd
+            made.append(mutant)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("row", "predicted"),
+    [
+        (box(metadata={"a": 1}, embedding_vector=[1.5]), False),
+        (points(), False),
+        ({**points(), "confidence": 0.5, "class_pdf": {"car": 1}}, True),
+        (mask(), False),
+        (tag(), False),
+        (cuboid(), False),
+        (box(type="polygon", geometry={"vertices": [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 5, "y": 1}]}), False),
+    ],
+    ids=["box", "keypoints", "keypoints prediction", "mask", "tag", "cuboid", "polygon"],
+)
+def test_what_the_sdk_cannot_load_is_an_error(tmp_path: Path, row: Any, predicted: bool) -> None:
+    """Every payload that from_json refuses is told, and nothing at all makes the check itself fail."""
+    stem = "predictions" if predicted else "annotations"
+    checked = refused = 0
+    for mutant in mutants(row):
+        text = json.dumps(mutant).replace("Infinity", "1e400")
+        (tmp_path / f"{stem}.jsonl").write_text(text + "\n")
+        problems = Problems()
+        examine(tmp_path, ReadOptions(), Setting(), problems)
+        checked += 1
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                load(mutant, predicted=predicted)
+        except Exception:
+            refused += 1
+            assert problems.worst is Level.ERROR, mutant
+    assert refused >= 20
+    assert refused < checked
+
+
+@pytest.mark.parametrize("row", [*scenes()["scenes"], item()], ids=["lidar", "video", "item"])
+def test_any_scene_or_item_can_be_checked(tmp_path: Path, row: Any) -> None:
+    for mutant in mutants(row):
+        path = tmp_path / f"{'scenes' if 'frames' in row else 'items'}.jsonl"
+        path.write_text(json.dumps(mutant).replace("Infinity", "1e400") + "\n")
+        problems = Problems()
+        examine(tmp_path, ReadOptions(), Setting(), problems)
+        try:
+            if "frames" in row:
+                kind = nucleus.VideoScene if "frame_rate" in row else nucleus.LidarScene
+                scene = kind.from_json(copy.deepcopy(mutant))
+                scene.validate()
+            else:
+                nucleus.DatasetItem.from_json(copy.deepcopy(mutant))
+        except Exception:
+            assert problems.worst is Level.ERROR, mutant
