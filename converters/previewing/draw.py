@@ -207,7 +207,7 @@ def _marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> It
     elif isinstance(shape, Cuboid2D):
         yield from _solid(_pairs(shape.points))
     elif isinstance(shape, Cuboid):
-        yield from (Stroke(line) for line in view.cuboid(shape))
+        yield from (Stroke(line, faint=True) for line in view.cuboid(shape))
 
 
 def _fewer(ring: Sequence[Number], tolerance: float) -> list[float]:

@@ -21,6 +21,8 @@ from nucleus_convert.converters.difftext import printable
 from nucleus_convert.converters.previewing.draw import Area, Drawn, Labels, Mark, Stroke
 from nucleus_convert.converters.previewing.scene import Card
 
+WIDE = 1.9
+"""Width to height from which on a card is flat."""
 NAMES_UP_TO = 14
 """Objects of one item up to which their names are written beside them."""
 
@@ -136,18 +138,19 @@ def _swatch(colour: str) -> str:
 def _card(card: Card, numbers: dict[str, int]) -> Iterator[str]:
     width, height = _number(card.width), _number(card.height)
     box = f'viewBox="0 0 {width} {height}"'
-    yield f'<figure><div class="frame"><svg class="view" {box}>'
+    shape = "frame wide" if card.width > WIDE * card.height else "frame"
+    yield f'<figure><div class="{shape}"><svg class="view" {box}>'
     if card.picture is not None:
         yield f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{card.picture.uri}"/>'
     else:
         yield f'<rect width="{width}" height="{height}" fill="#5b6270"/>'
     if card.sensor is not None:
         yield from _metres(card)
-    named = len(card.things) <= NAMES_UP_TO
+    names = _Names(card) if len(card.things) <= NAMES_UP_TO else None
     yield f'</svg><svg class="view marks" {box} role="img" aria-label="{_text(card.name)}">'
     for thing in card.things:
         if thing.marks:
-            yield from _thing(thing, card, numbers, named=named)
+            yield from _thing(thing, card, numbers, names)
     yield "</svg></div>"
     yield f'<figcaption><div class="name">{_text(card.name)}</div><div class="facts">{_text(card.facts)}'
     if card.more:
@@ -185,21 +188,40 @@ def _desc(thing: Drawn) -> str:
     return f"<desc>{lines}</desc>"
 
 
-def _thing(thing: Drawn, card: Card, numbers: dict[str, int], *, named: bool) -> Iterator[str]:
+class _Names:
+    """Where names go: none over another."""
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self._size = 12 * card.unit
+        self._taken: list[tuple[float, float, float]] = []
+
+    def of(self, thing: Drawn) -> str:
+        """The name as an element; empty where there is no room, or nothing to name."""
+        if thing.anchor is None or not thing.label:
+            return ""
+        size, unit = self._size, self._card.unit
+        x = min(max(thing.anchor[0], 0.0), self._card.width)
+        # The second one's names go below: the first one's are above.
+        above, below = thing.anchor[1] - 4 * unit, thing.foot + 0.95 * size + 2 * unit
+        y = min(max(below, size), self._card.height - 0.3 * size) if thing.side == "b" else max(above, size)
+        text = thing.label[:40] if thing.confidence is None else f"{thing.label[:40]} {thing.confidence:.2f}"
+        end = x + 0.62 * size * len(text)
+        if any(x < right and left < end and abs(y - line) < size for left, right, line in self._taken):
+            return ""
+        self._taken.append((x, end, y))
+        return f'<text x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}">{_text(text)}</text>'
+
+
+def _thing(thing: Drawn, card: Card, numbers: dict[str, int], names: _Names | None) -> Iterator[str]:
     side = " b" if thing.side == "b" else ""
     yield f'<g class="o{side}"{_data(thing, numbers)} stroke="{thing.colour}" fill="{thing.colour}">{_desc(thing)}'
     if thing.trail is not None:
         yield f'<polyline class="trail" points="{_points(thing.trail.points)}"/>'
     for mark in thing.marks:
         yield _mark(mark, card.unit)
-    if named and thing.anchor is not None and thing.label:
-        size = 12 * card.unit
-        x = min(max(thing.anchor[0], 0.0), card.width)
-        # The second one's names go below: the first one's are above.
-        above, below = thing.anchor[1] - 4 * card.unit, thing.foot + 0.95 * size + 2 * card.unit
-        y = min(max(below, size), card.height - 0.3 * size) if thing.side == "b" else max(above, size)
-        text = thing.label if thing.confidence is None else f"{thing.label} {thing.confidence:.2f}"
-        yield f'<text x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}">{_text(text[:40])}</text>'
+    if names is not None:
+        yield names.of(thing)
     yield "</g>"
 
 

@@ -18,7 +18,7 @@ from nucleus_convert.converters.checking.records import check_record
 from nucleus_convert.converters.diff import Diff, ItemDiff
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.matching import Pair
-from nucleus_convert.converters.model import Annotation, Cuboid, Header, Id, Record
+from nucleus_convert.converters.model import Annotation, Cuboid, Header, Id, Item, Record
 from nucleus_convert.converters.report import Report
 
 Pick: TypeAlias = Literal["sample", "problems", "differences"]
@@ -37,7 +37,7 @@ class Chosen(NamedTuple):
         record: of the first data set, or the only one; None if the item is in the second only.
         other: of the second.
         change: what is different between them, if something is.
-        near: cuboids that other sensors of the same moment have: a lidar's for a camera.
+        near: cuboids that other sensors of the same moment have: a lidar's for a camera, and the other way round.
         problems: what is wrong with it, the gravest first, if items were chosen for that.
         trails: where tracks go through the frames around this one, in pixels: x, y, x, y, ...
     """
@@ -150,12 +150,12 @@ def surrounded(labels: LabelSet, chosen: Sequence[Chosen]) -> list[Chosen]:
     scenes: dict[str, set[int]] = defaultdict(set)
     for one in chosen:
         for record in one.records:
-            if record.item.scene is not None and (record.item.camera or _tracked(record)):
+            if record.item.scene is not None and (_looks_around(record.item) or _tracked(record)):
                 scenes[record.item.scene.id].add(record.item.scene.frame)
     if not scenes:
         return list(chosen)
     ways: dict[tuple[str, str | None], list[tuple[int, Id, float, float]]] = defaultdict(list)
-    solids: dict[tuple[str, int], list[Annotation]] = defaultdict(list)
+    solids: dict[tuple[str, int, str], list[Annotation]] = defaultdict(list)
     held = 0
     for record in labels.records(Report("skip")):
         scene = record.item.scene
@@ -164,10 +164,10 @@ def surrounded(labels: LabelSet, chosen: Sequence[Chosen]) -> list[Chosen]:
         if not any(abs(scene.frame - frame) <= TRAIL for frame in scenes[scene.id]):
             continue
         for annotation in record.annotations:
-            if record.item.kind == "pointcloud" and annotation.shape(Cuboid) and scene.frame in scenes[scene.id]:
-                solids[scene.id, scene.frame].append(annotation)
+            if annotation.shape(Cuboid) and scene.frame in scenes[scene.id]:
+                solids[scene.id, scene.frame, record.item.kind].append(annotation)
                 held += 1
-            elif annotation.track is not None and (middle := _middle(annotation)) is not None:
+            if annotation.track is not None and (middle := _middle(annotation)) is not None:
                 ways[scene.id, scene.sensor].append((scene.frame, annotation.track, *middle))
                 held += 1
     return [one._replace(near=_near(one, solids), trails=_trails(one, ways)) for one in chosen]
@@ -184,12 +184,19 @@ def _middle(annotation: Annotation) -> tuple[float, float] | None:
     return place.x + place.width / 2, place.y + place.height / 2
 
 
-def _near(chosen: Chosen, solids: dict[tuple[str, int], list[Annotation]]) -> tuple[Annotation, ...]:
-    for record in chosen.records:
-        scene = record.item.scene
-        if record.item.camera is not None and record.item.kind == "image" and scene is not None:
-            return tuple(solids.get((scene.id, scene.frame), ()))
-    return ()
+def _near(chosen: Chosen, solids: dict[tuple[str, int, str], list[Annotation]]) -> tuple[Annotation, ...]:
+    item = chosen.records[0].item
+    if item.scene is None or not _looks_around(item):
+        return ()
+    other = "image" if item.kind == "pointcloud" else "pointcloud"
+    found = solids.get((item.scene.id, item.scene.frame, other), ())
+    # Two cameras may each have the same object.
+    return tuple({(one.track or id(one), one.label): one for one in found}.values())
+
+
+def _looks_around(item: Item) -> bool:
+    """Whether it shows what is in space: a point cloud, or a picture of a known camera."""
+    return item.kind == "pointcloud" or item.camera is not None
 
 
 def _trails(

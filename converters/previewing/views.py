@@ -25,7 +25,7 @@ FAR = 1e6
 """Metres beyond which nothing is drawn."""
 NEAR = 0.2
 """Metres in front of a camera from which on it sees."""
-LEAST, MOST = 10.0, 120.0
+LEAST, MOST = 20.0, 120.0
 """Metres from the middle of a view from above to its edges, at least and at most."""
 
 

@@ -407,7 +407,17 @@ def test_tracks_leave_trails_and_lidar_cuboids_are_seen_by_cameras(tmp_path: Pat
     chosen = {one.records[0].item.id: one for one in sample.of_one(labels, 20, 0)}
     assert chosen["i2"].trails == {"t": [5, 25, 15, 25, 25, 25, 35, 25, 45, 25]}
     assert [one.shapes[0].x for one in chosen["i2"].near] == [12]
-    assert chosen["c2"].near == ()
+    assert chosen["c2"].near == ()  # there are none in the pictures
+    turned = [
+        Record(
+            record.item, tuple(Annotation(label="bus", track=1, shapes=(Cuboid(9, 0, 0, 2, 2, 2, 0),)) for _ in (0,))
+        )
+        if record.item.kind == "image"
+        else Record(record.item)
+        for record in records
+    ]
+    around = {one.records[0].item.id: one for one in sample.of_one(from_records(Header(), turned), 20, 0)}
+    assert [one.shapes[0].x for one in around["c2"].near] == [9]
     text = html(labels, tmp_path)
     assert text.count('class="trail"') == 5
     assert text.count("from above") == 5
