@@ -188,7 +188,11 @@ def _telling(shapes: Sequence[Any]) -> Iterator[Any]:
 
 
 def _marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> Iterator[Mark]:
-    if isinstance(shape, Ellipse):
+    if isinstance(shape, Cuboid):
+        yield from (Stroke(line, faint=True) for line in view.cuboid(shape))
+    elif view.metric:
+        return  # pixels of some picture have no place on the ground
+    elif isinstance(shape, Ellipse):
         ellipse = shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation
         if all(map(math.isfinite, ellipse)):
             yield Area([list(geometry.ellipse_ring(*ellipse, max_error=0.1 * view.unit).ring)])
@@ -206,8 +210,6 @@ def _marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> It
         yield from _keypoints(shape, *labels.skeleton(annotation.label, shape))
     elif isinstance(shape, Cuboid2D):
         yield from _solid(_pairs(shape.points))
-    elif isinstance(shape, Cuboid):
-        yield from (Stroke(line, faint=True) for line in view.cuboid(shape))
 
 
 def _fewer(ring: Sequence[Number], tolerance: float) -> list[float]:

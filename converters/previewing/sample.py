@@ -8,8 +8,10 @@ from __future__ import annotations
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
 
 from nucleus_convert.converters import measure
 from nucleus_convert.converters.checking.catalogue import Level
@@ -24,6 +26,10 @@ from nucleus_convert.converters.report import Report
 Pick: TypeAlias = Literal["sample", "problems", "differences"]
 T = TypeVar("T")
 
+EMPTY = 4
+"""Of so many items drawn by chance, one may be without objects where there are others."""
+TRIES = 4
+"""Items looked at for each one shown, in a data set that is not read through."""
 TRAIL = 12
 """Frames before and after a shown one through which tracks are followed."""
 MAX_TRAILS = 200_000
@@ -77,13 +83,27 @@ def of_one(
     if pick == "problems":
         records = (record for record in labels.records(report) if _has(record, wanted))
         return surrounded(labels, _troubled(records, labels.header, count))
-    if labels.size is not None and not wanted and labels.size > 4 * count:
-        # Places far apart: records between them need not be read.
-        places = sorted(random.Random(seed).sample(range(labels.size), count))
-        held = [record for at in places for record in labels.records(report, at, at + 1)]
-    else:
-        held = _drawn((record for record in labels.records(report) if _has(record, wanted)), count, seed)
+    held = None if wanted else _here_and_there(labels, count, seed, report)
+    if held is None:
+        held = _drawn((record for record in labels.records(report) if _has(record, wanted)), count, seed, _said)
     return surrounded(labels, [Chosen(record) for record in held])
+
+
+def _said(record: Record) -> bool:
+    return bool(record.annotations)
+
+
+def _here_and_there(labels: LabelSet, count: int, seed: int, report: Report) -> list[Record] | None:
+    """Items of a large data set, which is not read in between; None if that does not lead to enough objects."""
+    if labels.size is None or labels.size <= TRIES * TRIES * count:
+        return None
+    held: tuple[list[tuple[int, Record]], list[tuple[int, Record]]] = [], []
+    for at in random.Random(seed).sample(range(labels.size), TRIES * count):
+        for record in labels.records(report, at, at + 1):
+            held[_said(record)].append((at, record))
+        if len(held[True]) >= count - count // EMPTY and len(held[True]) + len(held[False]) >= count:
+            return _mixed(held[True], held[False], count)
+    return None
 
 
 def _troubled(records: Iterable[Record], header: Header, count: int) -> list[Chosen]:
@@ -103,10 +123,14 @@ def of_two(diff: Diff, count: int, seed: int, wanted: Collection[str] = (), pick
     """Items of two data sets side by side: those that differ the most, the worst first, or any."""
     pairs = (pair for pair in diff.pairs() if any(_has(record, wanted) for record in pair[:2]))
     if pick == "sample":
-        chosen = [Chosen(pair.before, pair.after, diff.compare(pair)) for pair in _drawn(pairs, count, seed)]
+        chosen = [Chosen(pair.before, pair.after, diff.compare(pair)) for pair in _drawn(pairs, count, seed, _paired)]
     else:
         chosen = _worst(diff, pairs, count)
     return surrounded(diff.before.labels, chosen)
+
+
+def _paired(pair: Pair) -> bool:
+    return any(record.annotations for record in pair[:2] if record is not None)
 
 
 def _worst(diff: Diff, pairs: Iterable[Pair], count: int) -> list[Chosen]:
@@ -126,16 +150,27 @@ def _has(record: Record | None, wanted: Collection[str]) -> bool:
     return not wanted or any(annotation.label in wanted for annotation in record.annotations)
 
 
-def _drawn(things: Iterable[T], count: int, seed: int) -> list[T]:
-    """So many of a stream, each as likely as any other, in the stream's order."""
+def _drawn(things: Iterable[T], count: int, seed: int, full: Callable[[T], bool]) -> list[T]:
+    """So many of a stream, in its order; of those that are full each as likely as any other, and so of the rest."""
     chance = random.Random(seed)
-    held: list[tuple[int, T]] = []
+    held: tuple[list[tuple[int, T]], list[tuple[int, T]]] = [], []
+    seen = [0, 0]
     for number, thing in enumerate(things):
-        if len(held) < count:
-            held.append((number, thing))
-        elif (at := chance.randrange(number + 1)) < count:
-            held[at] = (number, thing)
-    return [thing for _, thing in sorted(held, key=_first)]
+        kind = full(thing)
+        seen[kind] += 1
+        if len(held[kind]) < count:
+            held[kind].append((number, thing))
+        elif (at := chance.randrange(seen[kind])) < count:
+            held[kind][at] = (number, thing)
+    for kind in (False, True):
+        chance.shuffle(held[kind])
+    return _mixed(held[True], held[False], count)
+
+
+def _mixed(full: Sequence[tuple[int, T]], empty: Sequence[tuple[int, T]], count: int) -> list[T]:
+    """So many in order, of the empty ones no more than a share, unless there are no others."""
+    spare = min(len(empty), max(count // EMPTY, count - len(full)))
+    return [thing for _, thing in sorted([*full[: count - spare], *empty[:spare]], key=_first)]
 
 
 def _first(pair: tuple[int, T]) -> int:
@@ -165,7 +200,8 @@ def surrounded(labels: LabelSet, chosen: Sequence[Chosen]) -> list[Chosen]:
             continue
         for annotation in record.annotations:
             if annotation.shape(Cuboid) and scene.frame in scenes[scene.id]:
-                solids[scene.id, scene.frame, record.item.kind].append(annotation)
+                solid = msgspec.structs.replace(annotation, shapes=(annotation.shape(Cuboid),), derived=())
+                solids[scene.id, scene.frame, record.item.kind].append(solid)
                 held += 1
             if annotation.track is not None and (middle := _middle(annotation)) is not None:
                 ways[scene.id, scene.sensor].append((scene.frame, annotation.track, *middle))

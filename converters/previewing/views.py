@@ -37,6 +37,11 @@ class View(Protocol):
         """Pixels of the canvas that are shown as one."""
         ...
 
+    @property
+    def metric(self) -> bool:
+        """Whether it shows ground, on which pixels of a picture have no place."""
+        ...
+
     def cuboid(self, shape: Cuboid) -> Iterator[list[float]]:
         """The lines of a cuboid, flat, in pixels of the canvas; none where it is not seen."""
         ...
@@ -48,6 +53,11 @@ class Picture(NamedTuple):
     width: float
     height: float
     camera: Camera | None = None
+
+    @property
+    def metric(self) -> bool:
+        """A picture is of pixels."""
+        return False
 
     @property
     def unit(self) -> float:
@@ -73,6 +83,11 @@ class Ground(NamedTuple):
     x: float
     y: float
     reach: float
+
+    @property
+    def metric(self) -> bool:
+        """Ground is of metres."""
+        return True
 
     @property
     def width(self) -> float:

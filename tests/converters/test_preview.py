@@ -102,10 +102,21 @@ def test_a_large_data_set_is_not_read_through() -> None:
         def __call__(self, report: Any, start: int, stop: int | None) -> Any:
             assert stop is not None
             read.append(stop - start)
-            yield from (Record(Item(id=i)) for i in range(start, stop))
+            yield from (Record(Item(id=i), (Annotation(label="x"),)) for i in range(start, stop))
 
     assert len(sample.of_one(LabelSet(Header(), Source(), size=10**9), 5, 0)) == 5
     assert read == [1] * 5
+
+
+@pytest.mark.parametrize("size", [None, 3000])
+def test_items_without_objects_are_a_quarter_at_most(size: int | None) -> None:
+    full = many(3000)
+    records = [record if number % 100 == 7 else Record(record.item) for number, record in enumerate(full)]
+    labels = LabelSet(full.header, from_records(full.header, records).source, size=size)
+    for seed in range(5):
+        counts = [len(chosen.records[0].annotations) for chosen in sample.of_one(labels, 20, seed)]
+        assert sorted(counts) == [0] * 5 + [1] * 15
+    assert len(sample.of_one(labels, 100, 0)) == 100  # there are but 30 with objects
 
 
 def test_only_items_with_a_label(tmp_path: Path) -> None:
@@ -375,6 +386,7 @@ def test_a_cuboid_through_a_camera() -> None:
 
 def test_a_cuboid_from_above() -> None:
     view = views.Ground(0, 0, 36)  # 10 pixels a metre
+    assert marks(Box(10, 10, 20, 20), view) == []  # pixels have no place here
     outline, heading = marks(Cuboid(10, 0, 0, 4, 2, 1, math.pi / 2), view)
     assert isinstance(outline, Stroke)
     assert isinstance(heading, Stroke)
