@@ -490,12 +490,17 @@ def preview_data(src: Path, other: Path | None, **given: Any) -> None:
     With OTHER: SRC before and OTHER after, or labels and predictions.
     """
     from nucleus_convert.converters import looking, preview
+    from nucleus_convert.converters.codes import Severity
 
     plan = preview.Plan(**{name: given.pop(name) for name in preview.Plan.__struct_fields__})
     if plan.html is None and plan.png is None:
         raise click.UsageError("Missing option '-o' / '--output' (or give --png).")
     with looking.both((src, ""), (other, "other"), given, on_error="skip") as (one, *two):
         shown = preview.make(one, two[0] if two else None, plan)
+        for finding in (finding for looked in (one, *two) for finding in looked.report.sorted()):
+            if finding.severity is Severity.LOSS:
+                times = f" [{finding.count:,} times]" if finding.count > 1 else ""
+                say(f"{finding.text}{times}: {finding.examples[0] if finding.examples else ''}", fg="red")
     for path in (plan.html, plan.png):
         if path is not None:
             say(f"{shown} items shown in {path}")

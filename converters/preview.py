@@ -100,7 +100,8 @@ def make(first: Looked, other: Looked | None, plan: Plan) -> int:
         with output.staging(path) as folder:
             staged = folder / path.name
             if path is plan.html:
-                mixed = any(thing.side == "b" for card in cards() for thing in card.things)
+                shown = (annotation for one in chosen for record in one.records for annotation in record.annotations)
+                mixed = any(annotation.is_prediction for annotation in shown)
                 about = _about(first, other, len(chosen), pick, mixed=mixed, guessed=guessed)
                 with staged.open("w", encoding="utf-8", newline="\n") as file:
                     page.write(file, cards(), about, labels, names)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nucleus_convert.converters import difftext, ir, looking, masks, registry
 from nucleus_convert.converters.diff import Diff, ItemDiff, Side, Tolerance
 from nucleus_convert.converters.labelset import LabelSet, from_records
 from nucleus_convert.converters.model import (
+    KINDS,
     Annotation,
     Box,
     Cuboid,
@@ -33,7 +35,11 @@ from nucleus_convert.converters.model import (
     Shape,
     Tag,
 )
+from nucleus_convert.converters.protocol import Feature
 from nucleus_convert.converters.report import Report
+
+from ..support import BOX, ONE, annotation_with  # noqa: TID252
+from .test_verify import altered
 
 ROOT = Path(__file__).resolve().parents[2]
 PARK = ROOT / "examples/park/annotations/instances.json"
@@ -443,3 +449,64 @@ def test_records_are_read_with_a_report_of_their_own(fixtures: Path) -> None:
     found, items = compared(labels, labels)
     assert items == []
     assert found.summary.items["same"] == 3
+
+
+def test_any_change_of_any_field_is_found_and_named(fixtures: Path) -> None:
+    everything = ir.read(fixtures / "ir/everything/labels.ndjson", options=ir.ReadOptions(), report=Report())
+    records = list(everything)
+    changes = 0
+    for number, record in enumerate(records):
+        for altered_record, name in altered_records(record):
+            others = [*records[:number], altered_record, *records[number + 1 :]]
+            found, items = compared(everything, from_records(everything.header, others))
+            fields = [change.field for item in items for change in item.changes]
+            fields += [change.field for item in items for thing in item.objects for change in thing.changes]
+            kinds = {item.kind for item in items} | {thing.kind for item in items for thing in item.objects}
+            # Whatever else is not the same object any more: gone, and another come.
+            assert any(name in field for field in fields) or {"added", "removed"} <= kinds, (name, fields, kinds)
+            assert not found.summary.same
+            changes += 1
+    for name, header in altered(everything.header):
+        assert compared(everything, from_records(header, records))[0].header, name
+        changes += 1
+    assert changes > 75
+
+
+def altered_records(record: Record) -> Iterator[tuple[Record, str]]:
+    """The record with one thing changed, for everything that it says, and what that is."""
+    for name, item in altered(record.item):
+        yield Record(item, record.annotations), name
+    for index, annotation in enumerate(record.annotations):
+        others: list[tuple[str, Annotation]] = list(altered(annotation))
+        for place, shape in enumerate(annotation.shapes):
+            for _, drawn in altered(shape):
+                shapes = (*annotation.shapes[:place], drawn, *annotation.shapes[place + 1 :])
+                others.append((KINDS[type(shape)], msgspec.structs.replace(annotation, shapes=shapes)))
+        for name, other in others:
+            if name == "shapes" or (name == "predicted" and other.is_prediction == annotation.is_prediction):
+                continue
+            yield Record(record.item, (*record.annotations[:index], other, *record.annotations[index + 1 :])), name
+
+
+@pytest.mark.parametrize("feature", ONE)
+def test_both_directions_tell_the_same(feature: Feature) -> None:
+    base = annotation_with(BOX)
+    there, back = compared(base, ONE[feature])[0], compared(ONE[feature], base)[0]
+    assert compared(ONE[feature], ONE[feature])[0].summary.same
+    assert not compared(ONE[feature], ONE[feature])[1]
+    list(there)
+    list(back)
+    first, second = there.summary, back.summary
+    for counts, others in ((first.items, second.items), (first.objects, second.objects)):
+        assert (counts["added"], counts["removed"]) == (others["removed"], others["added"])
+        assert (counts["changed"], counts["same"]) == (others["changed"], others["same"])
+    assert first.fields == second.fields
+    assert first.same == second.same == (feature in (Feature.BOX,))
+
+
+def test_a_zip_and_a_folder_are_compared(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "park.zip", "w") as archive:
+        archive.write(PARK, "annotations/instances.json")
+    found, items = files(tmp_path / "park.zip", PARK)
+    assert items == []
+    assert found.summary.same
