@@ -464,13 +464,13 @@ def diff_data(
     a: Path, b: Path, *, limit: int, as_json: bool, quiet: bool, ignore: tuple[str, ...], **given: Any
 ) -> int:
     """Compare two data sets of any formats; exit with 1 if they differ."""
-    from nucleus_convert.converters import diff, difftext, looking
+    from nucleus_convert.converters import diff, difftext, opening
 
     unknown = [name for name in ignore if name not in diff.FIELDS]
     if unknown:
         raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join(diff.FIELDS)}.", param_hint="--ignore")
     fields = {name: given.pop(name) for name in ("pixels", "iou", "number", "overlap")}
-    with looking.both((a, "a"), (b, "b"), given) as (one, other):
+    with opening.both((a, "a"), (b, "b"), given) as (one, other):
         before, after = (diff.Side(looked.labels, looked.spec) for looked in (one, other))
         found = diff.Diff(before, after, diff.Tolerance(ignore=frozenset(ignore), **fields))
         if as_json:
@@ -489,13 +489,13 @@ def preview_data(src: Path, other: Path | None, **given: Any) -> None:
 
     With OTHER: SRC before and OTHER after, or labels and predictions.
     """
-    from nucleus_convert.converters import looking, preview
+    from nucleus_convert.converters import opening, preview
     from nucleus_convert.converters.codes import Severity
 
     plan = preview.Plan(**{name: given.pop(name) for name in preview.Plan.__struct_fields__})
     if plan.html is None and plan.png is None:
         raise click.UsageError("Missing option '-o' / '--output' (or give --png).")
-    with looking.both((src, ""), (other, "other"), given, on_error="skip") as (one, *two):
+    with opening.both((src, ""), (other, "other"), given, on_error="skip") as (one, *two):
         shown = preview.make(one, two[0] if two else None, plan)
         for finding in (finding for looked in (one, *two) for finding in looked.report.sorted()):
             if finding.severity is Severity.LOSS:

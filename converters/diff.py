@@ -183,7 +183,7 @@ class Diff:
         named = {**ANNOTATION_FEATURES, **SHAPE_FEATURES}
         here -= {named[name] for name in self.tolerance.ignore if name in named}
         self.rules = Rules(here=here, slack=self._slack(), number=self.tolerance.number)
-        self.summary = Summary()
+        self.summary = self._begun = Summary()
         self.header = [] if "header" in self.tolerance.ignore else list(self._header())
 
     def _slack(self) -> float:
@@ -195,7 +195,7 @@ class Diff:
 
     def __iter__(self) -> Iterator[ItemDiff]:
         """The items that differ. A second pass begins the summary anew."""
-        self.summary = Summary(header=len(self.header))
+        self.summary = Summary(header=len(self.header), not_compared=self._begun.not_compared.copy())
         for pair in self.pairs():
             found = self.compare(pair)
             if found is not None:
@@ -234,9 +234,9 @@ class Diff:
         if Feature.UNUSED_LABEL in self.rules.here:
             for name in [*first, *(name for name in second if name not in first)]:
                 if name not in second:
-                    yield Change(f"label '{name}'", name, None)
+                    yield Change("label", name, None)
                 elif name not in first:
-                    yield Change(f"label '{name}'", None, name)
+                    yield Change("label", None, name)
             common = [[name for name in one if name in other] for one, other in ((first, second), (second, first))]
             if common[0] != common[1]:
                 yield Change("order of labels", common[0], common[1])
@@ -254,6 +254,8 @@ class Diff:
             # Some formats must put an item into some subset; a size that is not said is looked up elsewhere.
             if self.one_format or None not in (change.before, change.after):
                 yield change
+            else:
+                self.summary.not_compared[change.field] += 1
 
     def _objects(self, before: Record, after: Record) -> Iterator[ObjectDiff]:
         counts = self.summary.objects

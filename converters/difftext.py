@@ -114,7 +114,7 @@ def totals(summary: Summary) -> Iterator[str]:
         yield f"header   {plural(summary.header, 'change')}"
     if summary.not_compared:
         text = ", ".join(f"{name} {count:,}" for name, count in summary.not_compared.items())
-        yield f"not compared, since one of the formats has no word for it: {text}"
+        yield f"not compared, for one of the two has no word for it: {text}"
 
 
 def _field(summary: Summary, name: str) -> str:

@@ -11,8 +11,8 @@ import msgspec
 from nucleus_convert.converters import diff, output, signals
 from nucleus_convert.converters.diff import Diff, Side, Tolerance
 from nucleus_convert.converters.errors import OptionError
-from nucleus_convert.converters.looking import Looked
 from nucleus_convert.converters.model import Label
+from nucleus_convert.converters.opening import DataSet
 from nucleus_convert.converters.previewing import page, pictures, sample, scene
 from nucleus_convert.converters.previewing.draw import Labels
 from nucleus_convert.converters.previewing.page import About
@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     overwrite: bool = False
 
 
-def make(first: Looked, other: Looked | None, plan: Plan) -> int:
+def make(first: DataSet, other: DataSet | None, plan: Plan) -> int:
     """Write a preview, and return the number of items on it.
 
     Args:
@@ -114,7 +114,7 @@ def make(first: Looked, other: Looked | None, plan: Plan) -> int:
     return len(chosen)
 
 
-def _labels(first: Looked, other: Looked | None) -> list[Label]:
+def _labels(first: DataSet, other: DataSet | None) -> list[Label]:
     both = [label for one in (first, other) if one is not None for label in one.labels.header.labels]
     return list({label.name: label for label in reversed(both)}.values())[::-1]
 
@@ -128,11 +128,11 @@ def _check_labels(wanted: Collection[str], labels: Collection[Label]) -> None:
             raise OptionError(f"no label is called '{name}'", hint=did_you_mean(name, known, "labels"))
 
 
-def _side(one: Looked) -> Side:
+def _side(one: DataSet) -> Side:
     return Side(one.labels, one.spec, one.report)
 
 
-def _predicts(one: Looked) -> bool:
+def _predicts(one: DataSet) -> bool:
     """Whether a data set is of predictions, going by its first items with objects."""
     records = itertools.islice(one.labels.records(Report("skip")), LOOKED_AT)
     annotations = [annotation for record in records for annotation in record.annotations]
@@ -144,7 +144,9 @@ def _scoring() -> Tolerance:
     return Tolerance(ignore=frozenset(diff.FIELDS) - {"label"}, overlap=MATCHED)
 
 
-def _about(first: Looked, other: Looked | None, shown: int, pick: sample.Pick, *, mixed: bool, guessed: bool) -> About:
+def _about(
+    first: DataSet, other: DataSet | None, shown: int, pick: sample.Pick, *, mixed: bool, guessed: bool
+) -> About:
     facts = [plural(shown, "item")]
     if first.labels.size is not None:
         facts[0] += f" of {first.labels.size:,}"

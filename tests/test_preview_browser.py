@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from nucleus_convert.converters import ir, looking, masks, preview
+from nucleus_convert.converters import ir, masks, opening, preview
 from nucleus_convert.converters.labelset import LabelSet, from_records
-from nucleus_convert.converters.looking import Looked
 from nucleus_convert.converters.model import (
     Annotation,
     Box,
@@ -29,6 +28,7 @@ from nucleus_convert.converters.model import (
     SceneRef,
     Tag,
 )
+from nucleus_convert.converters.opening import DataSet
 from nucleus_convert.converters.report import Report
 
 from .browser import opened
@@ -84,8 +84,8 @@ SHAPES = from_records(
 )
 
 
-def looked(labels: LabelSet, folder: Path) -> Looked:
-    return Looked("labels.ndjson", labels, ir.SPEC, folder, Report("skip"))
+def looked(labels: LabelSet, folder: Path) -> DataSet:
+    return DataSet("labels.ndjson", labels, ir.SPEC, folder, Report("skip"))
 
 
 def page(folder: Path, first: LabelSet, other: LabelSet | None = None, **plan: Any) -> Path:
@@ -349,7 +349,7 @@ def test_predictions_of_the_example_against_its_labels(browser: Any, tmp_path: P
     park = Path(__file__).resolve().parents[1] / "examples/park/annotations"
     target = tmp_path / "page.html"
     given = [f"ground-truth={park / 'instances.json'}"]
-    with looking.opened(park / "instances.json") as a, looking.opened(park / "results_bbox.json", given=given) as b:
+    with opening.opened(park / "instances.json") as a, opening.opened(park / "results_bbox.json", given=given) as b:
         preview.make(a, b, preview.Plan(html=target))
     show(browser, target)
     sides = [label.text for label in browser.find_elements("xpath", "//fieldset[legend='Show']//label")]

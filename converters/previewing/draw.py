@@ -39,7 +39,9 @@ MAX_OBJECTS = 600
 MAX_CORNERS = 400
 """Corners of a region beyond which those that a small picture does not show are left out."""
 MAX_POINTS = 20_000
-"""Corners of one object, whatever it is."""
+"""Corners of one ring or line, whatever it is."""
+MAX_ALL = 200_000
+"""Corners on one picture."""
 FITTING = 0.8
 """Overlap of a box with the region in it from which on the box is not drawn."""
 FAR = 1e7
@@ -255,6 +257,13 @@ def points_of(mark: Mark) -> Sequence[float]:
     if isinstance(mark, Area):
         return mark.rings[0]
     return mark.points if isinstance(mark, Stroke) else (mark.x, mark.y)
+
+
+def count_of(mark: Mark) -> int:
+    """How many points a mark has."""
+    if isinstance(mark, Area):
+        return sum(len(ring) for ring in mark.rings) // 2
+    return len(points_of(mark)) // 2
 
 
 def _envelope(marks: Sequence[Mark]) -> geometry.Bounds | None:

@@ -88,7 +88,7 @@ def _card(chosen: Chosen, stage: Stage) -> Card:
             picture = pictures.from_above(path, view, stage.width)
     else:
         view = Picture(*_size(item, picture, everything), camera=item.camera)
-    things = list(_things(chosen, stage, view))
+    things = _affordable(_things(chosen, stage, view))
     things.sort(key=_size_of, reverse=True)  # small ones in front, where they can be pointed at
     return Card(
         name=named(item),
@@ -100,10 +100,22 @@ def _card(chosen: Chosen, stage: Stage) -> Card:
         across=[view.at(0.0, y)[0] for y in view.lines(view.y)] if isinstance(view, Ground) else [],
         along=[view.at(x, 0.0)[1] for x in view.lines(view.x)] if isinstance(view, Ground) else [],
         picture=picture,
-        things=things[: draw.MAX_OBJECTS],
-        more=max(0, len(things) - draw.MAX_OBJECTS),
+        things=things,
+        more=len(everything) - len(things),
         notes=[*_problems(chosen.problems), *(_changes(chosen.change, stage.words) if chosen.change else ())],
     )
+
+
+def _affordable(things: Iterable[Drawn]) -> list[Drawn]:
+    """The first ones, as many as a page is to hold of one item."""
+    held: list[Drawn] = []
+    left = draw.MAX_ALL
+    for thing in things:
+        left -= sum(draw.count_of(mark) for mark in thing.marks)
+        if left < 0 or len(held) == draw.MAX_OBJECTS:
+            break
+        held.append(thing)
+    return held
 
 
 def _is_flat(item: Item, path: Path | None, annotations: Sequence[Annotation]) -> bool:

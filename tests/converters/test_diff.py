@@ -16,7 +16,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from nucleus_convert import convert
-from nucleus_convert.converters import difftext, ir, looking, masks, registry
+from nucleus_convert.converters import difftext, ir, masks, opening, registry
 from nucleus_convert.converters.diff import Diff, ItemDiff, Side, Tolerance
 from nucleus_convert.converters.labelset import LabelSet, from_records
 from nucleus_convert.converters.model import (
@@ -52,7 +52,7 @@ def compared(before: LabelSet, after: LabelSet, **tolerance: Any) -> tuple[Diff,
 
 
 def files(first: Path, second: Path, **tolerance: Any) -> tuple[Diff, list[ItemDiff]]:
-    with looking.opened(first) as a, looking.opened(second) as b:
+    with opening.opened(first) as a, opening.opened(second) as b:
         found = Diff(Side(a.labels, a.spec), Side(b.labels, b.spec), Tolerance(**tolerance))
         return found, list(found)
 
@@ -94,7 +94,7 @@ def test_masks_for_polygons_are_all_that_changes_through_pictures(tmp_path: Path
 
 
 def test_the_order_of_items_and_objects_is_no_difference(fixtures: Path) -> None:
-    with looking.opened(PARK) as park:
+    with opening.opened(PARK) as park:
         records = list(park.labels)
         random.Random(1).shuffle(records)
         shuffled = [Record(record.item, record.annotations[::-1]) for record in records]
@@ -236,8 +236,8 @@ def test_labels_and_the_data_sets_own_fields() -> None:
         header(Label(name="a", id=2, color="#ff0000"), Label(name="d"), Label(name="c")),
     )
     assert [(change.field, change.before, change.after) for change in found.header] == [
-        ("label 'b'", "b", None),
-        ("label 'd'", None, "d"),
+        ("label", "b", None),
+        ("label", None, "d"),
         ("label 'a' id", 1, 2),
         ("label 'a' color", None, "#ff0000"),
     ]
@@ -275,7 +275,7 @@ def test_mutations_of_a_list(name: str) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_seeded_mutations_of_the_example_are_found_and_nothing_else(seed: int) -> None:
     chance = random.Random(seed)
-    with looking.opened(PARK) as park:
+    with opening.opened(PARK) as park:
         records = list(park.labels)
         header = park.labels.header
         at = chance.choice([i for i, record in enumerate(records) if len(record.annotations) > 1])
@@ -318,6 +318,9 @@ def test_fields_that_one_format_has_no_word_for_are_counted_not_compared() -> No
     found = Diff(Side(before, ir.SPEC), Side(people(box()), plain))
     assert list(found) == []
     assert found.summary.not_compared == {"polygon": 1}
+    found = Diff(Side(people(box(), subset="train"), ir.SPEC), Side(people(box()), registry.get("coco").SPEC))
+    assert list(found) == []
+    assert found.summary.not_compared == {"item subset": 1}
 
 
 # ---------------------------------------------------------------------- what belongs together

@@ -17,7 +17,6 @@ from PIL import Image
 from nucleus_convert.converters import ir, masks, preview
 from nucleus_convert.converters.errors import OptionError, OutputExistsError
 from nucleus_convert.converters.labelset import LabelSet, from_records
-from nucleus_convert.converters.looking import Looked
 from nucleus_convert.converters.model import (
     Annotation,
     Box,
@@ -34,6 +33,7 @@ from nucleus_convert.converters.model import (
     Record,
     SceneRef,
 )
+from nucleus_convert.converters.opening import DataSet
 from nucleus_convert.converters.previewing import draw, page, pictures, sample, views
 from nucleus_convert.converters.previewing.draw import Area, Dot, Labels, Stroke
 from nucleus_convert.converters.report import Report
@@ -42,8 +42,8 @@ VIEW = views.Picture(100, 80)
 NONE = Labels(())
 
 
-def looked(labels: LabelSet, path: Path) -> Looked:
-    return Looked("labels.ndjson", labels, ir.SPEC, path, Report("skip"))
+def looked(labels: LabelSet, path: Path) -> DataSet:
+    return DataSet("labels.ndjson", labels, ir.SPEC, path, Report("skip"))
 
 
 def many(count: int, **fields: Any) -> LabelSet:
@@ -494,6 +494,15 @@ def test_many_objects_are_counted_not_drawn(tmp_path: Path) -> None:
     text = html(from_records(Header(), [Record(Item(id=1, width=100, height=80), annotations)]), tmp_path)
     assert text.count("<g class=") == draw.MAX_OBJECTS
     assert f"{1000 - draw.MAX_OBJECTS} more objects are not drawn" in text
+
+
+def test_a_page_does_not_grow_without_bounds(tmp_path: Path) -> None:
+    line = Line(tuple(float(i % 97) for i in range(60_000)))
+    annotations = tuple(Annotation(label="x", shapes=(line,)) for _ in range(100))
+    text = html(from_records(Header(), [Record(Item(id=1, width=100, height=80), annotations)]), tmp_path)
+    # A line is drawn twice, the second time to be pointed at.
+    assert len(text) < 2 * 8 * draw.MAX_ALL
+    assert "more objects are not drawn" in text
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from nucleus_convert.converters.report import OnError, Report
 NONE: Mapping[str, Any] = {}
 
 
-class Looked(msgspec.Struct, frozen=True):
+class DataSet(msgspec.Struct, frozen=True):
     """A data set that is open: what it is called, what it says, what its format can say, and where it is.
 
     ``path`` is the file or folder that was read: of a zip, where it is unpacked to. ``report`` says what was found
@@ -37,7 +37,7 @@ class Looked(msgspec.Struct, frozen=True):
 @contextmanager
 def both(
     first: tuple[Path, str], other: tuple[Path | None, str], given: Mapping[str, Any], *, on_error: OnError = "fail"
-) -> Iterator[list[Looked]]:
+) -> Iterator[list[DataSet]]:
     """Open the sources of a command.
 
     Args:
@@ -77,7 +77,7 @@ def opened(
     given: Sequence[str] = (),
     shared: Mapping[str, Any] = NONE,
     on_error: OnError = "fail",
-) -> Iterator[Looked]:
+) -> Iterator[DataSet]:
     """Open a data set; a zip's temporary folder is removed at the end, so records are to be read within.
 
     Args:
@@ -107,7 +107,7 @@ def opened(
             options = option_models.validated(module.ReadOptions, values)
             report = Report(on_error)
             labels: LabelSet = module.read(found.path, options=options, report=report)
-            yield Looked(found.name, labels, module.SPEC, found.path, report)
+            yield DataSet(found.name, labels, module.SPEC, found.path, report)
         except ConvertError as error:
             found.explain(error)
             raise
