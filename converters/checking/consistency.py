@@ -14,6 +14,8 @@ from nucleus_convert.converters.model import Annotation, Header, Item, Record, T
 
 SHOWN = 6
 """Labels named in one text."""
+NAMES = 100_000
+"""Different labels compared with one another."""
 
 
 class Seen(msgspec.Struct):
@@ -90,7 +92,9 @@ class Whole:
 
     def add(self, seen: Seen) -> None:
         """Add a stretch; stretches come in the order of the records."""
-        self._labels.update(seen.labels)
+        for label, count in seen.labels.items():
+            if label in self._labels or len(self._labels) < NAMES:
+                self._labels[label] += count
         for subset, identity, path in seen.items:
             # Hashes, so that memory grows by a number an item; two of 2^64 are hardly ever the same.
             key = hash((subset, identity))
