@@ -6,7 +6,7 @@ Reading goes on after a row that cannot be read, so that no problem is hidden be
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
@@ -265,14 +265,13 @@ class _Run:
         looked = self.looked
         whole = Whole(labels.header, looked.problems, own_values=looker.checker.own_values)
         self._stage("looking", labels.size)
-        progress = self.progress
         try:
             for problems, seen, statistics in encode_chunks(
                 labels,
                 looker,
                 report,
                 workers=worker_count(self.workers, labels),
-                progress=None if progress is None else lambda done: progress("looking", done, labels.size),
+                progress=self._counting("looking", labels),
             ):
                 looked.problems.merge(problems)
                 whole.add(seen)
@@ -289,7 +288,8 @@ class _Run:
         with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
             fitted = fit.fitted(labels, writer.SPEC, mine)
             workers = worker_count(self.workers, labels)
-            made = writer.payloads(fitted, Path(folder), options, problems, mine, workers)
+            progress = self._counting("writing payloads", labels)
+            made = writer.payloads(fitted, Path(folder), options, problems, mine, workers=workers, progress=progress)
             for key, finding in mine.findings.items():
                 if key not in report.findings and finding.severity > Severity.INFO:
                     problems.add_finding(finding)
@@ -302,6 +302,10 @@ class _Run:
         looked.error = looked.error or error
         if not looked.problems.count(Code.UNREADABLE, error.message):  # the format's own rules may have told it
             looked.problems.add(Code.UNREADABLE, error.message, error.where)
+
+    def _counting(self, name: str, labels: LabelSet) -> Callable[[int], None] | None:
+        progress = self.progress
+        return None if progress is None else lambda done: progress(name, done, labels.size)
 
     def _stage(self, name: str, total: int | None) -> None:
         if self.progress is not None:

@@ -29,7 +29,8 @@ class Seen(msgspec.Struct):
 def see(record: Record, seen: Seen, problems: Problems, taxonomies: dict[str, frozenset[str]]) -> None:
     """Look at a record: within it, ids and categories; of the whole, take note."""
     item = record.item
-    seen.items.append((item.subset, item.id, item.path))
+    # A video's items may well be of one picture, or of none of their own.
+    seen.items.append((item.subset, item.id, item.path if item.scene is None else None))
     if item.scene is not None:
         seen.frames.append((item.scene.id, item.scene.frame, item.scene.sensor))
     labels, ids = seen.labels, set()
