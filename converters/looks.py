@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -22,12 +22,12 @@ from nucleus_convert.converters.checking.problems import Problems
 from nucleus_convert.converters.checking.records import DUPLICATE_IOU, Checker, checker
 from nucleus_convert.converters.codes import Code as Finding
 from nucleus_convert.converters.codes import Severity
-from nucleus_convert.converters.errors import ConvertError, OptionError, Where, WriteError
+from nucleus_convert.converters.errors import ConvertError, OptionError
 from nucleus_convert.converters.inspecting.statistics import Statistics
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Record
 from nucleus_convert.converters.parallel import encode_chunks
-from nucleus_convert.converters.pipeline import AnyPath, Progress, worker_count
+from nucleus_convert.converters.pipeline import AnyPath, Progress, log_file, worker_count
 from nucleus_convert.converters.report import Report
 
 FailOn: TypeAlias = Literal["never", "warning", "error"]
@@ -175,7 +175,7 @@ def _look(
             reading, writing = option_models.split(
                 options, module.ReadOptions, None if writer is None else writer.WriteOptions
             )
-            problems = Problems(log=None if log is None else stack.enter_context(_log(Path(log))))
+            problems = Problems(log=None if log is None else stack.enter_context(log_file(Path(log), opened)))
             looked = Looked(
                 name=opened.name,
                 format=name,
@@ -208,6 +208,8 @@ def _look(
         except ConvertError as error:
             opened.explain(error)
             raise
+        if looked.error is not None:
+            opened.explain(looked.error)
         for problem in problems.found.values():
             problem.text, problem.what = opened.shown(problem.text), opened.shown(problem.what)
             problem.examples = [place for where in problem.examples if (place := opened.place(where))]
@@ -222,13 +224,6 @@ def _format(source: str | None, path: Path) -> tuple[str, dict[str, str]]:
     fits = [name for name, reason in why.items() if reason is None]
     name = fits[0] if len(fits) == 1 else registry.detect(path)  # raises, with every reason
     return name, {other: reason for other, reason in why.items() if reason is not None}
-
-
-def _log(path: Path) -> IO[str]:
-    try:
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise WriteError(f"the log cannot be written ({error.strerror})", Where(file=str(path))) from error
 
 
 class _Run:

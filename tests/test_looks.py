@@ -187,6 +187,20 @@ def test_a_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert out.startswith(f"{path}: coco, 12 items, 34 objects")
 
 
+def test_the_folder_that_a_zip_is_unpacked_to_shows_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, log = tmp_path / "set.zip", tmp_path / "log.jsonl"
+    row = {"label": "car", "type": "box", "geometry": {}, "reference_id": "a"}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("n/annotations.jsonl", json.dumps(row) + "\n")
+        archive.writestr("n/items.jsonl", "\xff\xfe".encode("latin-1"))
+    code, out, err = run(capsys, "check", str(path), "-v", "--log", str(log))
+    assert code == 31
+    assert "set.zip/n/annotations.jsonl:1" in out
+    assert "set.zip/n/items.jsonl" in err
+    assert "set.zip/n/annotations.jsonl" in log.read_text()
+    assert "nucleus-convert-" not in out + err + log.read_text()
+
+
 @pytest.mark.parametrize("command", ["inspect", "check"])
 def test_what_is_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     (tmp_path / "x.txt").write_text("hello")
