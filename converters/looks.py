@@ -187,14 +187,14 @@ def _look(
             run = _Run(looked, opened.path, workers, progress)
             own = own_rules and hasattr(module, "examine")
             if own:
-                run.examine(module, reading, opened.path, asynchronous=asynchronous, placed=True)
+                run.examine(module, reading, asynchronous=asynchronous)
             report = Report("skip")
             labels = run.read(module, reading, report)
             if labels is not None:
                 looker = _Looker(
                     checker(
                         labels.header,
-                        own_values=own or writer is not None,
+                        own_values=own,
                         duplicate_iou=duplicate_iou,
                         logged=problems.logged,
                     )
@@ -235,12 +235,11 @@ class _Run:
         self.workers = workers
         self.progress = progress
 
-    def examine(self, module: Any, options: Any, path: Path, *, asynchronous: bool, placed: bool) -> None:
+    def examine(self, module: Any, options: Any, *, asynchronous: bool) -> None:
         """The format's own rules, over its files."""
         self._stage("checking rows", None)
-        setting = module.Setting(asynchronous=asynchronous, placed=placed)
         try:
-            module.examine(path, options, setting, self.looked.problems)
+            module.examine(self.path, options, module.Setting(asynchronous=asynchronous), self.looked.problems)
         except ConvertError as error:
             self._ended(error)
 
@@ -279,18 +278,22 @@ class _Run:
         """Write payloads to a temporary folder, and check those."""
         self._stage("writing payloads", labels.size)
         problems = self.looked.problems
+        known = {problem.code for problem in problems.found.values()}
+        theirs = Problems(logged=problems.logged)
         mine = Report("skip")
         with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
             fitted = fit.fitted(labels, writer.SPEC, mine)
             workers = worker_count(self.workers, labels)
             progress = self._counting("writing payloads", labels)
-            made = writer.payloads(fitted, Path(folder), options, problems, mine, workers=workers, progress=progress)
+            made = writer.payloads(fitted, Path(folder), options, theirs, mine, workers=workers, progress=progress)
             for key, finding in mine.findings.items():
                 if key not in report.findings and finding.severity > Severity.INFO:
                     problems.add_finding(finding)
             if made is not None:
-                reading = writer.ReadOptions()
-                self.examine(writer, reading, made, asynchronous=asynchronous, placed=False)
+                self._stage("checking rows", None)
+                setting = writer.Setting(asynchronous=asynchronous, placed=False)
+                writer.examine(made, writer.ReadOptions(), setting, theirs)
+        problems.merge(theirs, but=known)  # what is wrong with the source already is wrong with its payloads
 
     def _ended(self, error: ConvertError) -> None:
         looked = self.looked

@@ -174,6 +174,23 @@ def test_the_upload_of_another_format(tmp_path: Path, capsys: pytest.CaptureFixt
     assert code == 0, out
 
 
+def test_an_upload_tells_what_is_wrong_with_the_source_too(tmp_path: Path) -> None:
+    def change(data: Any) -> None:
+        outside(data)
+        data["annotations"][3]["score"] = 1.5
+        data["annotations"][5]["attributes"] = {"age": 3}
+        data["annotations"][6]["attributes"] = {"age": "old"}
+
+    path = broken(tmp_path, change)
+
+    def counts(**options: Any) -> dict[str, int]:
+        return {p.code: p.count for p in looks.check(path, **options).problems.found.values() if p.level}
+
+    alone, together = counts(), counts(target="nucleus")
+    assert alone["confidence-range"] == alone["off-image"] == 1
+    assert together == {**alone, "metadata-as-string": together["metadata-as-string"]}
+
+
 def test_a_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "set.zip"
     with zipfile.ZipFile(path, "w") as archive:
