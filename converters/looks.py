@@ -6,10 +6,10 @@ Reading goes on after a row that cannot be read, so that no problem is hidden be
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -22,12 +22,12 @@ from nucleus_convert.converters.checking.problems import Problems
 from nucleus_convert.converters.checking.records import DUPLICATE_IOU, Checker, checker
 from nucleus_convert.converters.codes import Code as Finding
 from nucleus_convert.converters.codes import Severity
-from nucleus_convert.converters.errors import ConvertError, OptionError, Where, WriteError
+from nucleus_convert.converters.errors import ConvertError, OptionError
 from nucleus_convert.converters.inspecting.statistics import Statistics
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Record
 from nucleus_convert.converters.parallel import encode_chunks
-from nucleus_convert.converters.pipeline import AnyPath, Progress, worker_count
+from nucleus_convert.converters.pipeline import AnyPath, Progress, log_file, worker_count
 from nucleus_convert.converters.report import Report
 
 FailOn: TypeAlias = Literal["never", "warning", "error"]
@@ -175,7 +175,7 @@ def _look(
             reading, writing = option_models.split(
                 options, module.ReadOptions, None if writer is None else writer.WriteOptions
             )
-            problems = Problems(log=None if log is None else stack.enter_context(_log(Path(log))))
+            problems = Problems(log=None if log is None else stack.enter_context(log_file(Path(log), opened)))
             looked = Looked(
                 name=opened.name,
                 format=name,
@@ -187,14 +187,14 @@ def _look(
             run = _Run(looked, opened.path, workers, progress)
             own = own_rules and hasattr(module, "examine")
             if own:
-                run.examine(module, reading, opened.path, asynchronous=asynchronous, placed=True)
+                run.examine(module, reading, asynchronous=asynchronous)
             report = Report("skip")
             labels = run.read(module, reading, report)
             if labels is not None:
                 looker = _Looker(
                     checker(
                         labels.header,
-                        own_values=own or writer is not None,
+                        own_values=own,
                         duplicate_iou=duplicate_iou,
                         logged=problems.logged,
                     )
@@ -208,6 +208,8 @@ def _look(
         except ConvertError as error:
             opened.explain(error)
             raise
+        if looked.error is not None:
+            opened.explain(looked.error)
         for problem in problems.found.values():
             problem.text, problem.what = opened.shown(problem.text), opened.shown(problem.what)
             problem.examples = [place for where in problem.examples if (place := opened.place(where))]
@@ -224,13 +226,6 @@ def _format(source: str | None, path: Path) -> tuple[str, dict[str, str]]:
     return name, {other: reason for other, reason in why.items() if reason is not None}
 
 
-def _log(path: Path) -> IO[str]:
-    try:
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise WriteError(f"the log cannot be written ({error.strerror})", Where(file=str(path))) from error
-
-
 class _Run:
     """The steps of a look; what makes reading end goes into ``looked.error`` and among the problems."""
 
@@ -240,12 +235,11 @@ class _Run:
         self.workers = workers
         self.progress = progress
 
-    def examine(self, module: Any, options: Any, path: Path, *, asynchronous: bool, placed: bool) -> None:
+    def examine(self, module: Any, options: Any, *, asynchronous: bool) -> None:
         """The format's own rules, over its files."""
         self._stage("checking rows", None)
-        setting = module.Setting(asynchronous=asynchronous, placed=placed)
         try:
-            module.examine(path, options, setting, self.looked.problems)
+            module.examine(self.path, options, module.Setting(asynchronous=asynchronous), self.looked.problems)
         except ConvertError as error:
             self._ended(error)
 
@@ -265,14 +259,13 @@ class _Run:
         looked = self.looked
         whole = Whole(labels.header, looked.problems, own_values=looker.checker.own_values)
         self._stage("looking", labels.size)
-        progress = self.progress
         try:
             for problems, seen, statistics in encode_chunks(
                 labels,
                 looker,
                 report,
                 workers=worker_count(self.workers, labels),
-                progress=None if progress is None else lambda done: progress("looking", done, labels.size),
+                progress=self._counting("looking", labels),
             ):
                 looked.problems.merge(problems)
                 whole.add(seen)
@@ -285,23 +278,32 @@ class _Run:
         """Write payloads to a temporary folder, and check those."""
         self._stage("writing payloads", labels.size)
         problems = self.looked.problems
+        known = {problem.code for problem in problems.found.values()}
+        theirs = Problems(logged=problems.logged)
         mine = Report("skip")
         with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
             fitted = fit.fitted(labels, writer.SPEC, mine)
             workers = worker_count(self.workers, labels)
-            made = writer.payloads(fitted, Path(folder), options, problems, mine, workers)
+            progress = self._counting("writing payloads", labels)
+            made = writer.payloads(fitted, Path(folder), options, theirs, mine, workers=workers, progress=progress)
             for key, finding in mine.findings.items():
                 if key not in report.findings and finding.severity > Severity.INFO:
                     problems.add_finding(finding)
             if made is not None:
-                reading = writer.ReadOptions()
-                self.examine(writer, reading, made, asynchronous=asynchronous, placed=False)
+                self._stage("checking rows", None)
+                setting = writer.Setting(asynchronous=asynchronous, placed=False)
+                writer.examine(made, writer.ReadOptions(), setting, theirs)
+        problems.merge(theirs, but=known)  # what is wrong with the source already is wrong with its payloads
 
     def _ended(self, error: ConvertError) -> None:
         looked = self.looked
         looked.error = looked.error or error
         if not looked.problems.count(Code.UNREADABLE, error.message):  # the format's own rules may have told it
             looked.problems.add(Code.UNREADABLE, error.message, error.where)
+
+    def _counting(self, name: str, labels: LabelSet) -> Callable[[int], None] | None:
+        progress = self.progress
+        return None if progress is None else lambda done: progress(name, done, labels.size)
 
     def _stage(self, name: str, total: int | None) -> None:
         if self.progress is not None:

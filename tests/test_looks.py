@@ -174,6 +174,23 @@ def test_the_upload_of_another_format(tmp_path: Path, capsys: pytest.CaptureFixt
     assert code == 0, out
 
 
+def test_an_upload_tells_what_is_wrong_with_the_source_too(tmp_path: Path) -> None:
+    def change(data: Any) -> None:
+        outside(data)
+        data["annotations"][3]["score"] = 1.5
+        data["annotations"][5]["attributes"] = {"age": 3}
+        data["annotations"][6]["attributes"] = {"age": "old"}
+
+    path = broken(tmp_path, change)
+
+    def counts(**options: Any) -> dict[str, int]:
+        return {p.code: p.count for p in looks.check(path, **options).problems.found.values() if p.level}
+
+    alone, together = counts(), counts(target="nucleus")
+    assert alone["confidence-range"] == alone["off-image"] == 1
+    assert together == {**alone, "metadata-as-string": together["metadata-as-string"]}
+
+
 def test_a_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "set.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -185,6 +202,20 @@ def test_a_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert "/tmp/nucleus-convert" not in out
     assert out.startswith(f"{path}: coco, 12 items, 34 objects")
+
+
+def test_the_folder_that_a_zip_is_unpacked_to_shows_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, log = tmp_path / "set.zip", tmp_path / "log.jsonl"
+    row = {"label": "car", "type": "box", "geometry": {}, "reference_id": "a"}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("n/annotations.jsonl", json.dumps(row) + "\n")
+        archive.writestr("n/items.jsonl", "\xff\xfe".encode("latin-1"))
+    code, out, err = run(capsys, "check", str(path), "-v", "--log", str(log))
+    assert code == 31
+    assert "set.zip/n/annotations.jsonl:1" in out
+    assert "set.zip/n/items.jsonl" in err
+    assert "set.zip/n/annotations.jsonl" in log.read_text()
+    assert "nucleus-convert-" not in out + err + log.read_text()
 
 
 @pytest.mark.parametrize("command", ["inspect", "check"])

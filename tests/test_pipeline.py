@@ -653,6 +653,6 @@ def test_rejected_records_of_a_callers_report_are_written(many: Path, out: Path)
 
 def test_workers_are_chosen_where_they_pay(boxes: Callable[[int], LabelSet]) -> None:
     small, large = boxes(1), types.SimpleNamespace(size=pipeline.MANY_ITEMS)
-    assert pipeline._workers(None, small) == 1
-    assert pipeline._workers(None, large) >= 1  # type: ignore[arg-type]
-    assert pipeline._workers(3, small) == 3
+    assert pipeline.worker_count(None, small) == 1
+    assert pipeline.worker_count(None, large) >= 1  # type: ignore[arg-type]
+    assert pipeline.worker_count(3, small) == 3

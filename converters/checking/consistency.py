@@ -14,6 +14,8 @@ from nucleus_convert.converters.model import Annotation, Header, Item, Record, T
 
 SHOWN = 6
 """Labels named in one text."""
+NAMES = 100_000
+"""Different labels compared with one another."""
 
 
 class Seen(msgspec.Struct):
@@ -27,7 +29,8 @@ class Seen(msgspec.Struct):
 def see(record: Record, seen: Seen, problems: Problems, taxonomies: dict[str, frozenset[str]]) -> None:
     """Look at a record: within it, ids and categories; of the whole, take note."""
     item = record.item
-    seen.items.append((item.subset, item.id, item.path))
+    # A video's items may well be of one picture, or of none of their own.
+    seen.items.append((item.subset, item.id, item.path if item.scene is None else None))
     if item.scene is not None:
         seen.frames.append((item.scene.id, item.scene.frame, item.scene.sensor))
     labels, ids = seen.labels, set()
@@ -90,7 +93,9 @@ class Whole:
 
     def add(self, seen: Seen) -> None:
         """Add a stretch; stretches come in the order of the records."""
-        self._labels.update(seen.labels)
+        for label, count in seen.labels.items():
+            if label in self._labels or len(self._labels) < NAMES:
+                self._labels[label] += count
         for subset, identity, path in seen.items:
             # Hashes, so that memory grows by a number an item; two of 2^64 are hardly ever the same.
             key = hash((subset, identity))

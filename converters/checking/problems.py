@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -149,9 +150,16 @@ class Problems:
         else:
             self._log.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
-    def merge(self, other: Problems) -> None:
-        """Add a worker's problems; call in the order of the records, so that examples stay the first ones."""
+    def merge(self, other: Problems, *, but: Collection[str] = ()) -> None:
+        """Add a worker's problems; call in the order of the records, so that examples stay the first ones.
+
+        Args:
+            other: the problems to add.
+            but: codes to leave out.
+        """
         for key, theirs in other.found.items():
+            if theirs.code in but:
+                continue
             mine = self.found.get(key)
             if mine is None:
                 code = theirs.code
@@ -165,10 +173,11 @@ class Problems:
             if theirs.worst is not None:
                 mine.measure = theirs.measure
                 mine.worst = theirs.worst if mine.worst is None else max(mine.worst, theirs.worst)
+        pending = [entry for entry in other._pending if entry["code"] not in but]
         if self._log is None:
-            self._pending += other._pending
+            self._pending += pending
         else:
-            for entry in other._pending:
+            for entry in pending:
                 self._log.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     @property

@@ -39,6 +39,7 @@ Placed: TypeAlias = tuple[int, Extent]
 SLACK = 0.5
 """Pixels that a shape may reach out of its image: rounding, and points at the centre of pixels."""
 _RING, _HOLE, _OPEN = 0, 1, 2
+_CUBOID2D = "cuboid2d"
 _SHORT_COUNTS = 12
 """Characters: the text of a mask with no pixel set is at most so long."""
 
@@ -123,7 +124,7 @@ def _gather(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
                 _points(ring, _HOLE if number else _RING, owner, gathered, problems)
         gathered.owners.append(owner)
     elif kind is Line or kind is Points or kind is Cuboid2D:
-        name = {Line: "line", Points: "points", Cuboid2D: "cuboid2d"}[kind]
+        name = {Line: "line", Points: "points", Cuboid2D: _CUBOID2D}[kind]
         if kind is Line and len(shape.points) < 4:
             problems.of(Code.FEW_POINTS, "line", item, annotation)
         elif shape.points:
@@ -280,6 +281,8 @@ def _test_place(extents: Floats, owners: list[Owner], problems: Problems) -> Non
     off = np.logical_or((extents[:, 2:] <= 0).any(axis=1), (extents[:, :2] >= sizes).any(axis=1))
     for position in np.flatnonzero(over > SLACK).tolist():
         item, annotation, kind = owners[position]
+        if kind == _CUBOID2D and not off[position]:
+            continue  # the corners of a cuboid that is partly seen are out of the image
         code = Code.OFF_IMAGE if off[position] else Code.OUTSIDE_IMAGE
         problems.of(code, kind, item, annotation, ("pixels", float(over[position])))
 

@@ -76,9 +76,7 @@ def facts(header: Header, counted: Statistics) -> list[tuple[str, str]]:
     if counted.tracks:
         low, middle, high = (quantile(_lengths(counted.tracks.values()), share) for share in (0, 0.5, 1))
         more = " and more" if "tracks" in counted.more else ""
-        rows.append(
-            ("Tracks", f"{len(counted.tracks):,}{more} of {low:,} to {high:,} objects, median {middle:,}")
-        )
+        rows.append(("Tracks", f"{len(counted.tracks):,}{more} of {low:,} to {high:,} objects, median {middle:,}"))
     if counted.scenes or header.scenes:
         frames = _lengths(counted.scenes.values())
         text = plural(len(counted.scenes) or len(header.scenes), "scene")

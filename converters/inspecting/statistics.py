@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.checking.duplicates import Extent
+from nucleus_convert.converters.checking.problems import OTHERS
 from nucleus_convert.converters.model import KINDS, Annotation, Polygon, Record
 
 BINS = 20
@@ -21,6 +22,8 @@ VALUES = 64
 """Different values kept of an attribute."""
 NAMES = 2_000
 """Attributes kept."""
+LABELS = 20_000
+SUBSETS = 1_000
 SIZES = 10_000
 TRACKS = 200_000
 SCENES = 20_000
@@ -182,7 +185,7 @@ class Statistics(msgspec.Struct):
         self.per_item[count] += 1
         if not count:
             self.empty += 1
-        subset = self.subsets.setdefault(item.subset or "", Subset())
+        subset = self._subset(item.subset or "")
         subset.items += 1
         subset.objects += count
         if item.width and item.height:
@@ -200,9 +203,9 @@ class Statistics(msgspec.Struct):
             self.labels[name].items += 1
         for position, (_, _, width, height) in extents:
             label = annotations[position].label
-            if label is not None:
+            held = None if label is None else self.labels.get(label)
+            if held is not None:
                 area = width * height
-                held = self.labels[label]
                 if area < SMALL:
                     held.small += 1
                 elif area < MEDIUM:
@@ -219,9 +222,10 @@ class Statistics(msgspec.Struct):
         else:
             held = self.labels.get(label)
             if held is None:
-                held = self.labels[label] = LabelCount()
-            held.objects += 1
-            seen.add(label)
+                held = self._label(label)
+            if held is not None:
+                held.objects += 1
+                seen.add(label)
         shapes = annotation.shapes
         if not shapes:
             self.shapeless += 1
@@ -245,6 +249,20 @@ class Statistics(msgspec.Struct):
             self._count(self.tracks, str(annotation.track), TRACKS, "tracks")
         if annotation.attributes:
             self._attributes(self.attributes, annotation.attributes)
+
+    def _label(self, name: str) -> LabelCount | None:
+        """The counts of a label seen for the first time; None if there are too many."""
+        if len(self.labels) >= LABELS:
+            self.more.add("labels")
+            return None
+        held = self.labels[name] = LabelCount()
+        return held
+
+    def _subset(self, name: str) -> Subset:
+        if name not in self.subsets and len(self.subsets) >= SUBSETS:
+            self.more.add("subsets")
+            name = OTHERS
+        return self.subsets.setdefault(name, Subset())
 
     def _polygon(self, shape: Polygon) -> None:
         parts = shape.parts
@@ -286,11 +304,13 @@ class Statistics(msgspec.Struct):
             for key, count in getattr(other, name).items():
                 self._count(mine, key, limit, name, count)
         for name, subset in other.subsets.items():
-            held = self.subsets.setdefault(name, Subset())
+            held = self._subset(name)
             held.items += subset.items
             held.objects += subset.objects
         for name, label in other.labels.items():
-            self.labels.setdefault(name, LabelCount()).merge(label)
+            mine_label = self.labels.get(name) or self._label(name)
+            if mine_label is not None:
+                mine_label.merge(label)
         for field in ("attributes", "item_attributes"):
             held_attributes: dict[str, Attribute] = getattr(self, field)
             for name, attribute in getattr(other, field).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,14 @@ class _Without(msgspec.Struct, frozen=True):
 
 
 def payloads(
-    labels: LabelSet, folder: Path, options: WriteOptions, problems: Problems, report: Report, workers: int
+    labels: LabelSet,
+    folder: Path,
+    options: WriteOptions,
+    problems: Problems,
+    report: Report,
+    *,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
 ) -> Path | None:
     """Write the payloads of a label set that fits; what cannot be written is told and left out.
 
@@ -51,6 +59,7 @@ def payloads(
         problems: gets what cannot be written.
         report: gets what writing tells; its balance does not close, since items may be left out.
         workers: processes.
+        progress: called with the number of items done so far.
 
     Returns:
         The folder with the payloads, or None if nothing can be written.
@@ -65,8 +74,9 @@ def payloads(
         step = _Without(frozenset(references), frozenset(ids), options.reference_id, several)
         kept = labels.then(step) if references or ids else labels
         mine = report.child(logged=False)
+        target = Target(path=place, final=place, workers=workers, progress=progress)
         try:
-            write(kept, Target(path=place, final=place, workers=workers), options=options, report=mine)
+            write(kept, target, options=options, report=mine)
         except UnrepresentableError as error:
             repeated = _repeated(labels, options.reference_id, several) if not references else {}
             for name, count in repeated.items():

@@ -18,6 +18,7 @@ from nucleus_convert import (
     Annotation,
     Box,
     Cuboid,
+    Cuboid2D,
     Ellipse,
     Header,
     Item,
@@ -73,6 +74,7 @@ GOOD = [
     Keypoints((1, 1, 2, 500, 500, 0), ("a", "b")),  # not labelled, so nowhere
     Ellipse(10, 5, 4, 2, 30),
     Cuboid(1, 2, 3, 4, 5, 6, 0),
+    Cuboid2D((-5, 1, 5, 1, 5, 5, -5, 5, -4, 2, 6, 2, 6, 6, -4, 6)),
     FULL,
 ]
 BAD: dict[str, tuple[Any, Code]] = {
@@ -80,6 +82,7 @@ BAD: dict[str, tuple[Any, Code]] = {
     "box before": (Box(-2, 2, 8, 3), Code.OUTSIDE_IMAGE),
     "turned box": (Box(0, 4, 14, 2, 90), Code.OUTSIDE_IMAGE),
     "box elsewhere": (Box(25, 2, 3, 3), Code.OFF_IMAGE),
+    "2-D cuboid elsewhere": (Cuboid2D(tuple(range(30, 46))), Code.OFF_IMAGE),
     "box above": (Box(2, -9, 3, 3), Code.OFF_IMAGE),
     "polygon beyond": (Polygon((((1, 1, 25, 1, 5, 5),),)), Code.OUTSIDE_IMAGE),
     "part elsewhere": (Polygon(((SQUARE,), ((30, 1, 35, 1, 30, 5),))), Code.OUTSIDE_IMAGE),
@@ -303,6 +306,11 @@ WHOLE: dict[str, tuple[Header, list[Record], dict[Code, int]]] = {
     ),
     "frames in a row": (SCENE, [placed("a", CAT, DOG, scene=at(0)), placed("b", scene=at(1))], {}),
     "a frame of two sensors": (SCENE, [placed("a", CAT, DOG, scene=at(0, "l")), placed("b", scene=at(0, "r"))], {}),
+    "a still video": (
+        SCENE,
+        [placed("a", CAT, DOG, scene=at(0)), Record(Item(id="b", path="a.jpg", width=9, height=9, scene=at(1)))],
+        {},
+    ),
     "a gap": (SCENE, [placed("a", CAT, DOG, scene=at(0)), placed("b", scene=at(2))], {Code.FRAME_GAP: 1}),
     "frames from 1": (SCENE, [placed("a", CAT, DOG, scene=at(1)), placed("b", scene=at(2))], {Code.FRAME_GAP: 1}),
     "a frame twice": (SCENE, [placed("a", CAT, DOG, scene=at(0)), placed("b", scene=at(0))], {Code.FRAME_TWICE: 1}),

@@ -28,7 +28,15 @@ from nucleus_convert import (
 )
 from nucleus_convert.converters import looks, pipeline, showing
 from nucleus_convert.converters.inspecting import tables
-from nucleus_convert.converters.inspecting.statistics import NAMES, VALUES, Scores, Statistics, quantile
+from nucleus_convert.converters.inspecting.statistics import (
+    LABELS,
+    NAMES,
+    SUBSETS,
+    VALUES,
+    Scores,
+    Statistics,
+    quantile,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARK = ROOT / "examples/park/annotations/instances.json"
@@ -164,7 +172,15 @@ def test_what_could_grow_is_bounded() -> None:
         annotation = Annotation(label="x", attributes={f"a{n}": 1, "text": str(n)})
         counted.add(Record(Item(id=n), (annotation,)), [])
     assert len(counted.attributes) == NAMES
-    assert counted.more == {"attributes"}
+    for n in range(LABELS + 5):
+        counted.add(Record(Item(id=n, subset=f"s{n}"), (Annotation(label=f"l{n}"),)), [(0, (0, 0, 1, 1))])
+    assert (len(counted.labels), len(counted.subsets)) == (LABELS, SUBSETS + 1)
+    assert sum(subset.items for subset in counted.subsets.values()) == counted.items
+    assert counted.more == {"attributes", "labels", "subsets"}
+    again = Statistics()
+    again.merge(counted)
+    again.merge(counted)
+    assert (len(again.labels), again.more, again.objects) == (LABELS, counted.more, 2 * counted.objects)
     text = counted.attributes["text"]
     assert (text.count, len(text.values), text.more) == (NAMES + 10, VALUES, True)
 
