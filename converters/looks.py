@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters import fit, registry
 from nucleus_convert.converters import options as option_models
+from nucleus_convert.converters import registry
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters.checking.catalogue import Code, Level
 from nucleus_convert.converters.checking.consistency import Seen, Whole
@@ -27,7 +27,7 @@ from nucleus_convert.converters.inspecting.statistics import Statistics
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Record
 from nucleus_convert.converters.parallel import encode_chunks
-from nucleus_convert.converters.pipeline import AnyPath, Progress, log_file, worker_count
+from nucleus_convert.converters.pipeline import AnyPath, Progress, log_file, made_to_fit, worker_count
 from nucleus_convert.converters.report import Report
 
 FailOn: TypeAlias = Literal["never", "warning", "error"]
@@ -282,7 +282,7 @@ class _Run:
         theirs = Problems(logged=problems.logged)
         mine = Report("skip")
         with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
-            fitted = fit.fitted(labels, writer.SPEC, mine)
+            fitted, _ = made_to_fit(labels, writer, options, mine)
             workers = worker_count(self.workers, labels)
             progress = self._counting("writing payloads", labels)
             made = writer.payloads(fitted, Path(folder), options, theirs, mine, workers=workers, progress=progress)

@@ -254,7 +254,7 @@ def _emit(
     opened: sources.Opened | None = None,
 ) -> None:
     """Everything from the label set to the output in place."""
-    fitted, spec = _fitted(labels, writer, options, report)
+    fitted, spec = made_to_fit(labels, writer, options, report)
     with output.staging(place.final, discard=plan.dry_run) as folder:
         staged = place.staged(folder)
         if not staged.is_file:
@@ -279,7 +279,7 @@ def _emit(
                 layout.commit(staged, place, written, overwrite=plan.overwrite)
 
 
-def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
+def made_to_fit(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
     """The label set as the target can hold it, and what that is: with these options it may be less than SPEC."""
     narrowed = getattr(writer, "narrowed", None)
     if narrowed is None:

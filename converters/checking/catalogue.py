@@ -180,7 +180,9 @@ RULES: dict[Code, Rule] = {
     Code.LABEL_UNUSED: Rule(
         _N, _CONSISTENCY, "label without objects", "Nothing, if it is wanted; it may be a leftover."
     ),
-    Code.DUPLICATE_ITEM: Rule(_E, _CONSISTENCY, "two items with one id", "Give every item its own id."),
+    Code.DUPLICATE_ITEM: Rule(
+        _W, _CONSISTENCY, "two items with one id", "Right where each part of the source counts anew; give each its own."
+    ),
     Code.DUPLICATE_PICTURE: Rule(
         _W, _CONSISTENCY, "two items with one picture", "Make them one: their objects miss each other."
     ),
