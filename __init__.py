@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nucleus_convert.converters.codes import Code, Severity
     from nucleus_convert.converters.errors import ConvertError, LossRefusedError, Where
     from nucleus_convert.converters.labelset import LabelSet, from_records
+    from nucleus_convert.converters.looks import Looked, check, inspect
     from nucleus_convert.converters.maskfiles import png_to_rle, rle_to_png
     from nucleus_convert.converters.model import (
         Annotation,
@@ -49,6 +50,7 @@ _HOMES = {
     "codes": ("Code", "Severity"),
     "errors": ("ConvertError", "LossRefusedError", "Where"),
     "labelset": ("LabelSet", "from_records"),
+    "looks": ("Looked", "check", "inspect"),
     "model": (
         *("Annotation", "Box", "Camera", "Caption", "Cuboid", "Cuboid2D", "Ellipse", "Header", "Item"),
         *("Keypoints", "Label", "Line", "Mask", "Points", "Polygon", "Record", "Scene", "SceneRef", "Shape"),
@@ -64,10 +66,13 @@ __all__ = [  # noqa: RUF022 - what people look for first comes first
     "convert",
     "read",
     "write",
+    "inspect",
+    "check",
     "rle_to_png",
     "png_to_rle",
     "Report",
     "Finding",
+    "Looked",
     "Code",
     "Severity",
     "ConvertError",

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -20,9 +20,10 @@ from nucleus_convert.converters import registry
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.layout import Layout
+    from nucleus_convert.converters.options import Described
     from nucleus_convert.converters.report import Report
 
-INTERRUPTED, TERMINATED, BUG = 130, 143, 70
+INTERRUPTED, TERMINATED, BUG, REFUSED = 130, 143, 70, 3
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 AUTO = "auto"
 
@@ -56,9 +57,7 @@ def common_options() -> list[click.Parameter]:
             show_default=True,
             help="what a bad record does: stop, be left out, or go to rejected.jsonl",
         ),
-        Option(
-            "--labels", type=path, metavar="FILE", help="label map (TOML or YAML): rename, merge, drop, order"
-        ),
+        Option("--labels", type=path, metavar="FILE", help="label map (TOML or YAML): rename, merge, drop, order"),
         Option("--log", type=path, metavar="FILE", help="every single finding, as JSON Lines"),
         Option("--overwrite", is_flag=True, help="replace what an earlier run wrote at OUT"),
         Option(
@@ -78,6 +77,31 @@ def common_options() -> list[click.Parameter]:
         Option("-q", "--quiet", is_flag=True, help="print errors only"),
         Option("-v", "--verbose", is_flag=True, help="print every finding, and tracebacks of bugs"),
     ]
+
+
+def made_option(one: Described) -> Option:
+    """A format's option for the command line."""
+    settings = dict(one.settings)
+    if isinstance(settings.get("type"), list):
+        settings["type"] = click.Choice(settings["type"])
+    elif settings.get("type") is Path:
+        settings["type"] = click.Path(path_type=Path)
+    return Option(f"--{one.flag}", one.name, heading=one.side, **settings)
+
+
+def write_options(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter, names: Mapping[str, str]
+) -> None:
+    """Write the options under their headings, in the order of ``names``, which says more of each."""
+    headings: dict[str, list[tuple[str, str]]] = {heading: [] for heading in names}
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+        if record is not None:
+            headings[getattr(param, "heading", "Common")].append(record)
+    for heading, records in headings.items():
+        if records:
+            with formatter.section(names[heading]):
+                formatter.write_dl(records)
 
 
 class PairCommand(click.Command):
@@ -102,28 +126,14 @@ class PairCommand(click.Command):
             from nucleus_convert.converters.options import described
 
             reader = None if self.source == AUTO else registry.get(self.source).ReadOptions
-            for one in described(reader, registry.get(self.target).WriteOptions):
-                settings = dict(one.settings)
-                if isinstance(settings.get("type"), list):
-                    settings["type"] = click.Choice(settings["type"])
-                elif settings.get("type") is Path:
-                    settings["type"] = click.Path(path_type=Path)
-                self.params.append(Option(f"--{one.flag}", one.name, heading=one.side, **settings))
-            self.params = [*common_options(), *self.params]
+            made = [made_option(one) for one in described(reader, registry.get(self.target).WriteOptions)]
+            self.params = [*common_options(), *made]
         return super().get_params(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options under their headings."""
-        headings: dict[str, list[tuple[str, str]]] = {"Source": [], "Target": [], "Common": []}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                headings[getattr(param, "heading", "Common")].append(record)
-        names = {"Source": f"Source ({self.source})", "Target": f"Target ({self.target})"}
-        for heading, records in headings.items():
-            if records:
-                with formatter.section(names.get(heading, heading)):
-                    formatter.write_dl(records)
+        names = {"Source": f"Source ({self.source})", "Target": f"Target ({self.target})", "Common": "Common"}
+        write_options(self, ctx, formatter, names)
 
     def run(
         self, src: Path, output: Path | None, *, quiet: bool, verbose: bool, dry_run: bool, **settings: Any
@@ -201,9 +211,7 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, for completion."""
         sources = [*registry.FORMATS, AUTO]
-        pairs = [
-            f"{source}2{target}" for source in sources for target in registry.FORMATS if source != target
-        ]
+        pairs = [f"{source}2{target}" for source in sources for target in registry.FORMATS if source != target]
         return [*pairs, *MASKS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -290,9 +298,324 @@ def formats(name: str | None, as_json: bool) -> None:
         click.echo(features.table(specs) if name is None else features.details(specs[0]))
 
 
-def say(text: str, **style: Any) -> None:
+class LookCommand(click.Command):
+    """A command that looks at one data set of any format: it takes the options of every reader."""
+
+    def __init__(
+        self, name: str, run: Callable[..., Any], own: Sequence[click.Parameter], *, target: str | None
+    ) -> None:
+        super().__init__(name, callback=run, context_settings=SETTINGS, help=run.__doc__)
+        self.own = own
+        self.target = target
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """All parameters, made the first time they are asked for."""
+        if not self.params:
+            from nucleus_convert.converters.options import described_all
+
+            readers = {name: registry.get(name).ReadOptions for name in registry.FORMATS}
+            writer = None if self.target is None else registry.get(self.target).WriteOptions
+            made = [made_option(one) for one in described_all(readers, writer)]
+            taken = {name for own in self.own for name in own.opts}
+            self.params = [*self.own, *(one for one in made if taken.isdisjoint(one.opts))]
+        return super().get_params(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options under their headings."""
+        write_options(
+            self,
+            ctx,
+            formatter,
+            {
+                "Common": "Options",
+                "Source": "Reading (options of the formats named)",
+                "Target": f"Upload (with --as {self.target})",
+            },
+        )
+
+
+def inspect_data(
+    src: Path, *, html: Path | None, as_json: bool, limit: int, overwrite: bool, quiet: bool, **given: Any
+) -> None:
+    """Show what is in SRC: items, objects, labels, shapes, sizes, attributes, tracks, scores, oddities."""
+    from nucleus_convert.converters import looks, showing
+
+    with progress_bar(show=not quiet) as progress:
+        looked = looks.inspect(src, progress=progress, **{k: v for k, v in given.items() if v not in (None, ())})
+    if html is not None:
+        showing.save_page(looked, html, limit=limit, overwrite=overwrite)
+    if as_json:
+        click.echo(showing.inspected_json(looked), nl=False)
+    elif html is None:
+        showing.show(looked, limit=limit)
+    if looked.error is not None:
+        raise looked.error
+
+
+def check_data(
+    src: Path,
+    *,
+    as_json: bool,
+    limit: int,
+    fail_on: Literal["never", "warning", "error"],
+    quiet: bool,
+    verbose: bool,
+    **given: Any,
+) -> int:
+    """Say everything that is wrong with SRC: with its files, geometry, values, and as an upload to Nucleus."""
+    from nucleus_convert.converters import looks, showing
+    from nucleus_convert.converters.checking.catalogue import Level
+
+    with progress_bar(show=not quiet) as progress:
+        looked = looks.check(src, progress=progress, **{k: v for k, v in given.items() if v not in (None, ())})
+    colours = {Level.ERROR: "red", Level.WARNING: "yellow"}
+    if as_json:
+        click.echo(showing.checked_json(looked), nl=False)
+    elif not quiet:
+        for line, level in showing.checked_lines(looked, verbose=verbose, limit=limit):
+            say(line, err=False, fg=colours.get(level) if level is not None else None)
+    if looked.error is not None:
+        raise looked.error
+    return REFUSED if looked.fails(fail_on) else 0
+
+
+def look_options() -> list[click.Parameter]:
+    """What ``inspect`` and ``check`` both take."""
+    path = click.Path(path_type=Path)
+    return [
+        click.Argument(["src"], type=path, metavar="SRC"),
+        Option("--source", metavar="FORMAT", help="the format of SRC [default: found out]"),
+        Option("--json", "as_json", is_flag=True, help="for programs; everything"),
+        Option(
+            "--limit", type=click.IntRange(min=0), default=30, show_default=True, metavar="N", help="rows shown; 0: all"
+        ),
+        Option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="processes [default: one, more for a large data set]",
+        ),
+        Option(
+            "-q", "--quiet", is_flag=True, help="no progress; of a check, no problems either: the exit code says it"
+        ),
+    ]
+
+
+cli.add_command(
+    LookCommand(
+        "inspect",
+        inspect_data,
+        [
+            *look_options(),
+            Option(
+                "--html", type=click.Path(path_type=Path), metavar="FILE", help="write one page that needs nothing else"
+            ),
+            Option("--overwrite", is_flag=True, help="replace FILE"),
+        ],
+        target=None,
+    )
+)
+cli.add_command(
+    LookCommand(
+        "check",
+        check_data,
+        [
+            *look_options(),
+            Option("--as", "target", type=click.Choice(["nucleus"]), help="try what an upload would meet"),
+            Option(
+                "--asynchronous", is_flag=True, help="masks are to be uploaded asynchronously, not from local files"
+            ),
+            Option(
+                "--fail-on",
+                type=click.Choice(["never", "warning", "error"]),
+                default="error",
+                show_default=True,
+                help="exit with 3 if there is a problem so grave",
+            ),
+            Option(
+                "--duplicate-iou",
+                type=click.FloatRange(0.5, 1),
+                default=0.95,
+                show_default=True,
+                help="from which overlap on two objects of one label are taken for one",
+            ),
+            Option(
+                "--log", type=click.Path(path_type=Path), metavar="FILE", help="every single problem, as JSON Lines"
+            ),
+            Option("-v", "--verbose", is_flag=True, help="notes too; all examples, and what to do"),
+        ],
+        target="nucleus",
+    )
+)
+
+
+def side_options(side: str = "") -> list[click.Parameter]:
+    """The format of one of a command's sources, and options for its reader alone."""
+    of, end = (f" of {side.upper()}", f"-{side}") if side else (" of SRC", "")
+    return [
+        Option(f"--source{end}", metavar="FORMAT", help=f"the format{of} [default: found out]"),
+        Option(
+            f"--read{end}", multiple=True, metavar="NAME=VALUE", help=f"an option for the reader{of} alone, see below"
+        ),
+    ]
+
+
+def diff_data(
+    a: Path, b: Path, *, limit: int, as_json: bool, quiet: bool, ignore: tuple[str, ...], **given: Any
+) -> int:
+    """Compare two data sets of any formats; exit with 1 if they differ."""
+    from nucleus_convert.converters import diff, difftext, opening
+
+    unknown = [name for name in ignore if name not in diff.FIELDS]
+    if unknown:
+        raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join(diff.FIELDS)}.", param_hint="--ignore")
+    fields = {name: given.pop(name) for name in ("pixels", "iou", "number", "overlap")}
+    with opening.both((a, "a"), (b, "b"), given) as (one, other):
+        before, after = (diff.Side(looked.labels, looked.spec) for looked in (one, other))
+        found = diff.Diff(before, after, diff.Tolerance(ignore=frozenset(ignore), **fields))
+        if as_json:
+            for text in difftext.as_json(found, one.name, other.name):
+                click.echo(text, nl=False)
+        else:
+            colours = {"added": "green", "removed": "red", "changed": "yellow", None: None}
+            for line, kind in difftext.lines(found, limit):
+                if not quiet:
+                    say(line, err=False, fg=colours[kind])
+    return 0 if found.summary.same else 1
+
+
+def preview_data(src: Path, other: Path | None, **given: Any) -> None:
+    """Make a page to look at: pictures with their labels.
+
+    With OTHER: SRC before and OTHER after, or labels and predictions.
+    """
+    from nucleus_convert.converters import opening, preview
+    from nucleus_convert.converters.codes import Severity
+
+    plan = preview.Plan(**{name: given.pop(name) for name in preview.Plan.__struct_fields__})
+    if plan.html is None and plan.png is None:
+        raise click.UsageError("Missing option '-o' / '--output' (or give --png).")
+    with opening.both((src, ""), (other, "other"), given, on_error="skip") as (one, *two):
+        shown = preview.make(one, two[0] if two else None, plan)
+        for finding in (finding for looked in (one, *two) for finding in looked.report.sorted()):
+            if finding.severity is Severity.LOSS:
+                times = f" [{finding.count:,} times]" if finding.count > 1 else ""
+                say(f"{finding.text}{times}: {finding.examples[0] if finding.examples else ''}", fg="red")
+    for path in (plan.html, plan.png):
+        if path is not None:
+            say(f"{shown} items shown in {path}")
+
+
+cli.add_command(
+    LookCommand(
+        "diff",
+        diff_data,
+        [
+            click.Argument(["a"], type=click.Path(path_type=Path), metavar="A"),
+            click.Argument(["b"], type=click.Path(path_type=Path), metavar="B"),
+            *side_options("a"),
+            *side_options("b"),
+            Option(
+                "--pixels",
+                type=click.FloatRange(min=0),
+                metavar="N",
+                help="coordinates may be so far apart [default: 0; 0.01 where the formats differ]",
+            ),
+            Option(
+                "--iou",
+                type=click.FloatRange(0, 1),
+                default=1.0,
+                metavar="N",
+                help="so much overlap is no change [default: 1]",
+            ),
+            Option(
+                "--number",
+                type=click.FloatRange(min=0),
+                default=0.0,
+                metavar="N",
+                help="as --pixels, for other numbers",
+            ),
+            Option(
+                "--overlap",
+                type=click.FloatRange(0, 1),
+                default=0.5,
+                metavar="N",
+                help="objects that overlap so much are one, unless their ids say so [default: 0.5]",
+            ),
+            Option(
+                "--ignore",
+                multiple=True,
+                metavar="FIELD",
+                help="do not compare: label, box, ..., id, confidence, attributes, extras, ..., item, header",
+            ),
+            Option(
+                "--limit",
+                type=click.IntRange(min=0),
+                default=20,
+                show_default=True,
+                metavar="N",
+                help="items shown; 0: all",
+            ),
+            Option("--json", "as_json", is_flag=True, help="for programs; everything"),
+            Option("-q", "--quiet", is_flag=True, help="print nothing: the exit code says it"),
+        ],
+        target=None,
+    )
+)
+cli.add_command(
+    LookCommand(
+        "preview",
+        preview_data,
+        [
+            click.Argument(["src"], type=click.Path(path_type=Path), metavar="SRC"),
+            click.Argument(["other"], type=click.Path(path_type=Path), required=False, metavar="[OTHER]"),
+            Option("-o", "--output", "html", type=click.Path(path_type=Path), metavar="PAGE", help="the page to make"),
+            Option("--png", type=click.Path(path_type=Path), metavar="FILE", help="a contact sheet to make"),
+            *side_options(),
+            *side_options("other"),
+            Option(
+                "--items",
+                type=click.IntRange(1, 500),
+                default=24,
+                show_default=True,
+                metavar="N",
+                help="shown, at most",
+            ),
+            Option("--seed", type=int, default=0, show_default=True, metavar="N", help="which, where chance decides"),
+            Option("--label", "labels", multiple=True, metavar="NAME", help="only items with an object of this label"),
+            Option(
+                "--pick",
+                type=click.Choice(["sample", "problems", "differences"]),
+                help="items drawn by chance, those with most problems, or those that differ most [default: "
+                "differences if there is OTHER, else sample]",
+            ),
+            Option(
+                "--images",
+                type=click.Path(path_type=Path),
+                metavar="FOLDER",
+                help="where pictures are [default: beside the labels]",
+            ),
+            Option(
+                "--width",
+                type=click.IntRange(64, 1600),
+                default=480,
+                show_default=True,
+                metavar="N",
+                help="of pictures",
+            ),
+            Option(
+                "--columns", type=click.IntRange(1, 20), default=4, show_default=True, metavar="N", help="of the sheet"
+            ),
+            Option("--overwrite", is_flag=True, help="replace what is there"),
+        ],
+        target=None,
+    )
+)
+
+
+def say(text: str, *, err: bool = True, **style: Any) -> None:
     """Print a line to stderr; in colour only on a terminal that wants it."""
-    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=True)
+    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=err)
 
 
 def print_report(report: Report, target: str | None, place: Layout | None, *, verbose: bool) -> None:

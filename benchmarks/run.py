@@ -189,6 +189,9 @@ def our_cases(source: Path) -> Iterator[Case]:
     for workers in ("1", "2"):
         command = [*OURS, "nucleus2coco", str(there), "-o", str(back), "--workers", workers, "--overwrite"]
         yield Case(f"nucleus2coco, {workers} worker{'s'[: int(workers) - 1]}", command, back, ours=True)
+    for name, options in (("inspect", []), ("check", []), ("check", ["--as", "nucleus"])):
+        command = [*OURS, name, str(source), "--workers", "1", "-q", *options]
+        yield Case(f"{' '.join([name, *options])}, 1 worker", command, ours=True)
 
 
 def peer_cases(source: Path) -> Iterator[Case | str]:

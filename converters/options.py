@@ -108,6 +108,25 @@ def described(reader: type[BaseModel] | None, writer: type[BaseModel] | None) ->
     return list(made.values())
 
 
+def described_all(readers: Mapping[str, type[BaseModel]], writer: type[BaseModel] | None) -> list[Described]:
+    """The options of several formats' readers, each with the formats that have it, and of a writer.
+
+    An option of a writer that readers have too is there once.
+    """
+    made: dict[str, Described] = {}
+    formats: dict[str, list[str]] = {}
+    for name, reader in readers.items():
+        for one in described(reader, None):
+            formats.setdefault(one.name, []).append(name)
+            made.setdefault(one.name, one)
+    for name, one in made.items():
+        text = f"{', '.join(formats[name])}: {one.settings['help']}"
+        made[name] = one._replace(settings={**one.settings, "help": text})
+    for one in described(None, writer):
+        made.setdefault(one.name, one)
+    return list(made.values())
+
+
 def _described(name: str, field: FieldInfo, side: Literal["Source", "Target"]) -> Described:
     flag = name.replace("_", "-")
     text = field.description or ""

@@ -36,7 +36,7 @@ from nucleus_convert.converters.errors import (
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.layout import Layout
 from nucleus_convert.converters.protocol import Spec, Stretch, Target
-from nucleus_convert.converters.report import OnError, Report
+from nucleus_convert.converters.report import OnError, Report, Sink
 from nucleus_convert.converters.summary import plural
 
 FailOn: TypeAlias = Literal["never", "warning", "loss"]
@@ -126,8 +126,8 @@ def convert(
     with ExitStack() as stack:
         opened = stack.enter_context(sources.opened(Path(src)))
         spool = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
-        log_file = None if log is None else stack.enter_context(_log(Path(log), opened))
-        report = Report(on_error, log=log_file, rejects=_Shown(spool, opened))
+        logging = None if log is None else stack.enter_context(log_file(Path(log), opened))
+        report = Report(on_error, log=logging, rejects=_Shown(spool, opened))
         try:
             with _explained(place, opened):
                 if reader is None:
@@ -270,7 +270,7 @@ def _emit(
     opened: sources.Opened | None = None,
 ) -> None:
     """Everything from the label set to the output in place."""
-    fitted, spec = _fitted(labels, writer, options, report)
+    fitted, spec = made_to_fit(labels, writer, options, report)
     with output.staging(place.final, discard=plan.dry_run) as folder:
         staged = place.staged(folder)
         if not staged.is_file:
@@ -295,7 +295,7 @@ def _emit(
                 layout.commit(staged, place, written, overwrite=plan.overwrite)
 
 
-def _fitted(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
+def made_to_fit(labels: LabelSet, writer: Any, options: Any, report: Report) -> tuple[LabelSet, Spec]:
     """The label set as the target can hold it, and what that is: with these options it may be less than SPEC."""
     narrowed = getattr(writer, "narrowed", None)
     if narrowed is None:
@@ -398,7 +398,8 @@ class _Shown:
 
 
 @contextmanager
-def _log(path: Path, opened: sources.Opened) -> Iterator[_Shown]:
+def log_file(path: Path, opened: sources.Opened) -> Iterator[Sink]:
+    """Open a log; a zip's temporary folder does not show up in it."""
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:

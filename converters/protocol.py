@@ -192,6 +192,14 @@ class Format(Protocol):
         read_by(source: Path, *, options, report: Report, workers: int | None) -> LabelSet
 
     which is ``read`` with several processes (None: as many as pay).
+
+    A module with rules of its own about what its files say (``convert check``) has
+
+        examine(source: Path, options, setting: Setting, problems: Problems) -> None
+        payloads(labels, folder: Path, options, problems: Problems, report: Report, *, workers, progress) -> Path | None
+
+    ``examine`` looks at every row of a source, also those that ``read`` turns away; ``payloads`` writes what it can of
+    a label set, for ``examine``, and tells what it cannot.
     """
 
     SPEC: Spec

@@ -8,16 +8,16 @@ is whether everything that should be there is there, unchanged.
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters import compare, matching
+from nucleus_convert.converters.compare import Difference, Rules
 from nucleus_convert.converters.errors import ConvertError, VerifyError
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import KINDS, Annotation, Header, Id, Item, Label, Mask, Record
+from nucleus_convert.converters.model import KINDS, Annotation, Header, Id, Record
 from nucleus_convert.converters.protocol import (
     ANNOTATION_FEATURES,
     HEADER_FEATURES,
@@ -35,25 +35,6 @@ ALL_BELOW = 5_000
 """Up to so many items "auto" compares every one."""
 STRETCHES, STRETCH = 40, 25
 """Above that: so many stretches of so many items."""
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """Something that did not come back as it was meant."""
-
-    field: str
-    expected: Any
-    found: Any
-    item: str | None = None
-    annotation: str | None = None
-
-    def __str__(self) -> str:
-        place = [
-            f"{name} {value}"
-            for name, value in (("item", self.item), ("annotation", self.annotation))
-            if value is not None
-        ]
-        text = f"{self.field} should be {_short(self.expected)} and is {_short(self.found)}"
-        return f"{', '.join(place)}: {text}" if place else text
 
 
 def sample_size(size: int | None) -> int | None:
@@ -86,9 +67,7 @@ def verify(expected: LabelSet, written: LabelSet, spec: Spec, *, sample: int | N
     return compared
 
 
-def verify_excerpts(
-    expected: LabelSet, excerpts: Iterable[tuple[int, int, LabelSet]], spec: Spec
-) -> int:
+def verify_excerpts(expected: LabelSet, excerpts: Iterable[tuple[int, int, LabelSet]], spec: Spec) -> int:
     """Compare stretches of the output, each read back as a data set of its own, with what was meant.
 
     Args:
@@ -104,7 +83,7 @@ def verify_excerpts(
     """
     found: list[Difference] = []
     compared = 0
-    key = attrgetter("item.id", "item.subset") if Feature.ITEM_ID in spec.holds | spec.carries else None
+    key = _key(spec)
     try:
         for start, stop, written in excerpts:
             found.extend(itertools.islice(header_differences(expected.header, written.header, spec), SHOWN))
@@ -141,9 +120,7 @@ def unreadable(error: ConvertError) -> VerifyError:
 _HINT = "this is a bug in nucleus-convert; please report it. --verify none leaves this check out"
 
 
-def _compare(
-    expected: LabelSet, written: LabelSet, spec: Spec, sample: int | None
-) -> tuple[list[Difference], int]:
+def _compare(expected: LabelSet, written: LabelSet, spec: Spec, sample: int | None) -> tuple[list[Difference], int]:
     found = list(itertools.islice(header_differences(expected.header, written.header, spec), SHOWN))
     compared = 0
     # Records that a step drops or that were skipped as bad shift all that follow: then places do not
@@ -151,13 +128,11 @@ def _compare(
     stretched = sample is not None and expected.size is not None and expected.size == written.size
     whole: list[tuple[int, int | None]] = [(0, None)]
     stretches = _stretches(expected.size or 0, sample or 1) if stretched else whole
-    key = attrgetter("item.id", "item.subset") if Feature.ITEM_ID in spec.holds | spec.carries else None
+    key = _key(spec)
     for start, stop in stretches:
-        pairs = _pairs(
-            expected.records(Report("skip"), start, stop), written.records(Report(), start, stop), key
-        )
+        pairs = _pairs(expected.records(Report("skip"), start, stop), written.records(Report(), start, stop), key)
         for meant, read in pairs:
-            if stretched and key is not None and (not meant or not read or key(meant) != key(read)):
+            if stretched and key is not None and not _together(meant, read, key):
                 # The target keeps another order (a file for each subset, say): look for items everywhere.
                 return _compare(expected, written, spec, None)
             found.extend(itertools.islice(_record_differences(meant, read, spec), SHOWN - len(found)))
@@ -167,6 +142,35 @@ def _compare(
     return found, compared
 
 
+def _rules(spec: Spec) -> Rules:
+    """What has to come back from a target."""
+    here = spec.holds | spec.carries
+    return Rules(here=here, slack=compare.rounding(spec.decimals), grown=True)
+
+
+def _key(spec: Spec) -> matching.Key | None:
+    """What tells items apart in a target; None where only their order does."""
+    return matching.by_id if Feature.ITEM_ID in spec.holds | spec.carries else None
+
+
+def _pairs(
+    expected: Iterator[Record], actual: Iterator[Record], key: matching.Key | None
+) -> Iterator[tuple[Record | None, Record | None]]:
+    """Records that belong together: by key, whatever their order."""
+    if key is None:
+        yield from itertools.zip_longest(expected, actual)
+        return
+    # What finds no other half is most likely the same item under another name.
+    rest = matching.Stage("order", lambda name: 0, unique=False)
+    for pair in matching.pairs(expected, actual, key, [rest]):
+        yield pair.before, pair.after
+
+
+def _together(meant: Record | None, read: Record | None, key: matching.Key) -> bool:
+    """Whether two records are of one item beyond doubt."""
+    return bool(meant and read and key(matching.name_of(meant)) == key(matching.name_of(read)))
+
+
 def _record_differences(meant: Record | None, read: Record | None, spec: Spec) -> Iterator[Difference]:
     if meant is not None and read is not None:
         yield from differences(meant, read, spec)
@@ -174,32 +178,6 @@ def _record_differences(meant: Record | None, read: Record | None, spec: Spec) -
         yield Difference("item", meant.item.id, None)
     elif read is not None:
         yield Difference("item", None, read.item.id)
-
-
-def _pairs(
-    expected: Iterator[Record], actual: Iterator[Record], key: Callable[[Record], Any] | None
-) -> Iterator[tuple[Record | None, Record | None]]:
-    """Records that belong together: by key, whatever their order. Holds only those that are out of order."""
-    waiting: dict[Any, deque[Record]] = {}
-    wanted: dict[Any, deque[Record]] = {}
-    for meant, read in itertools.zip_longest(expected, actual):
-        if key is None or (meant and read and not waiting and not wanted and key(meant) == key(read)):
-            yield meant, read
-            continue
-        if read is not None:
-            waiting.setdefault(key(read), deque()).append(read)
-        if meant is not None:
-            wanted.setdefault(key(meant), deque()).append(meant)
-        for name in {key(record) for record in (meant, read) if record is not None}:
-            if name in waiting and name in wanted:
-                yield wanted[name].popleft(), waiting[name].popleft()
-                for held in (waiting, wanted):
-                    if not held[name]:
-                        del held[name]
-    # What found no other half is most likely the same item under another name.
-    yield from itertools.zip_longest(
-        itertools.chain.from_iterable(wanted.values()), itertools.chain.from_iterable(waiting.values())
-    )
 
 
 def _stretches(size: int, sample: int) -> list[tuple[int, int | None]]:
@@ -212,54 +190,34 @@ def _stretches(size: int, sample: int) -> list[tuple[int, int | None]]:
 
 def header_differences(expected: Header, actual: Header, spec: Spec) -> Iterator[Difference]:
     """What of a header did not come back: labels by name, and the data set's own fields."""
-    here = spec.holds | spec.carries
+    rules = _rules(spec)
     by_name = {label.name: label for label in actual.labels}
-    if Feature.UNUSED_LABEL in here:
+    if Feature.UNUSED_LABEL in rules.here:
         names, read = [label.name for label in expected.labels], [label.name for label in actual.labels]
         if names != read:
             yield Difference("labels", names, read)
     for label in expected.labels:
         if label.name in by_name:
-            yield from _fields(label, by_name[label.name], LABEL_FEATURES, here, f"label '{label.name}' ")
-    yield from _fields(_nameless(expected), _nameless(actual), HEADER_FEATURES, here, "")
-
-
-def _nameless(header: Header) -> Header:
-    """The header without the names of files that a format keeps in ``extras[format]["files"]``.
-
-    What a file was called does not come back when it is written under a name that the user chose.
-    """
-    extras = {name: dict(fields) for name, fields in header.extras.items()}
-    for fields in extras.values():
-        files = fields.get("files")
-        if isinstance(files, list | tuple):
-            fields["files"] = [
-                {key: value for key, value in file.items() if key != "name"}
-                if isinstance(file, Mapping)
-                else file
-                for file in files
-            ]
-    return msgspec.structs.replace(header, extras=extras)
+            yield from compare.fields(label, by_name[label.name], LABEL_FEATURES, rules, f"label '{label.name}' ")
+    yield from compare.fields(compare.unnamed(expected), compare.unnamed(actual), HEADER_FEATURES, rules)
 
 
 def differences(expected: Record, actual: Record, spec: Spec) -> Iterator[Difference]:
     """What of a record did not come back: the item's fields, then annotation by annotation."""
-    here = spec.holds | spec.carries
+    rules = _rules(spec)
     item = str(expected.item.id)
-    for difference in _fields(expected.item, actual.item, ITEM_FEATURES, here, "item "):
+    for difference in compare.fields(expected.item, actual.item, ITEM_FEATURES, rules, "item "):
         yield msgspec.structs.replace(difference, item=item)
     if len(expected.annotations) != len(actual.annotations):
         counts = len(expected.annotations), len(actual.annotations)
         yield Difference("number of annotations", *counts, item=item)
     for index, (meant, read) in enumerate(_paired(expected.annotations, actual.annotations)):
         name = f"#{index}" if meant.id is None else str(meant.id)
-        for difference in _annotation(meant, read, spec, here):
+        for difference in _annotation(meant, read, spec.name, rules):
             yield msgspec.structs.replace(difference, item=item, annotation=name)
 
 
-def _paired(
-    expected: Sequence[Annotation], actual: Sequence[Annotation]
-) -> Iterable[tuple[Annotation, Annotation]]:
+def _paired(expected: Sequence[Annotation], actual: Sequence[Annotation]) -> Iterable[tuple[Annotation, Annotation]]:
     """Pairs by id where ids tell annotations apart, by place where they do not."""
     by_id: dict[Id | None, Annotation] = {annotation.id: annotation for annotation in actual}
     ids = {annotation.id for annotation in expected}
@@ -268,127 +226,26 @@ def _paired(
     return zip(expected, actual, strict=False)
 
 
-def _annotation(
-    expected: Annotation, actual: Annotation, spec: Spec, here: frozenset[Feature]
-) -> Iterator[Difference]:
+def _annotation(expected: Annotation, actual: Annotation, target: str, rules: Rules) -> Iterator[Difference]:
     if expected.label != actual.label:
         yield Difference("label", expected.label, actual.label)
-    yield from _fields(_anywhere(expected, spec.name), actual, ANNOTATION_FEATURES, here, "")
+    yield from compare.fields(compare.placeless(expected, target), actual, ANNOTATION_FEATURES, rules)
     read = {KINDS[type(shape)]: shape for shape in actual.shapes}
     meant: dict[str, list[Any]] = {}
     for shape in expected.shapes:
         meant.setdefault(KINDS[type(shape)], []).append(shape)
     # The last shapes are those that were added; an original may be of the same kind as one of them.
     drawn = expected.shapes[: len(expected.shapes) - len(expected.derived)]
-    originals = [shape for shape in drawn if SHAPE_FEATURES[KINDS[type(shape)]] in here]
+    originals = [shape for shape in drawn if SHAPE_FEATURES[KINDS[type(shape)]] in rules.here]
     for kind, shapes in meant.items():
-        if SHAPE_FEATURES[kind] not in here:
+        if SHAPE_FEATURES[kind] not in rules.here:
             continue
         if kind in read:
             # An approximation may be of its original's kind: either may come back.
-            found = [list(_shape(kind, shape, read[kind], spec.decimals)) for shape in shapes]
+            found = [list(compare.shapes(kind, shape, read[kind], rules.slack)) for shape in shapes]
             yield from min(found, key=len)
         elif kind not in expected.derived or not originals:
             yield Difference(kind, shapes[0], None)
     for kind, shape in read.items():
         if kind not in meant and kind not in actual.derived:
             yield Difference(kind, None, shape)
-
-
-def _anywhere(annotation: Annotation, target: str) -> Annotation:
-    """The annotation without its place among its own format's rows: it moves up where others were left out."""
-    own = annotation.extras.get(target)
-    if not own or "row" not in own:
-        return annotation
-    rest = {key: value for key, value in own.items() if key != "row"}
-    return msgspec.structs.replace(annotation, extras={**annotation.extras, target: rest})
-
-
-def _shape(kind: str, expected: Any, actual: Any, decimals: int | None) -> Iterator[Difference]:
-    if expected == actual:
-        return
-    if isinstance(expected, Mask) and _same_pixels(expected, actual):
-        return
-    # A hair more than half a unit, since half of 0.01 is no binary number.
-    slack = 0.0 if decimals is None else 0.5000001 * 10**-decimals
-    for name in expected.__struct_fields__:
-        meant, read = getattr(expected, name), getattr(actual, name)
-        if not _same(meant, read, slack):
-            yield Difference(f"{kind} {name}", meant, read)
-
-
-def _same_pixels(expected: Mask, actual: Mask) -> bool:
-    """Whether two masks cover the same pixels: runs of nothing may be written in more than one way."""
-    if (expected.height, expected.width) != (actual.height, actual.width):
-        return False
-    from nucleus_convert.converters import masks  # heavy, and many data sets have no mask
-
-    try:
-        meant, read = (masks.canonical(masks.decode_counts(mask.counts)) for mask in (expected, actual))
-    except ConvertError:
-        return False
-    return bool(meant.tolist() == read.tolist())
-
-
-def _fields(
-    expected: Item | Annotation | Label | Header,
-    actual: Item | Annotation | Label | Header,
-    features: Mapping[str, Feature],
-    here: frozenset[Feature],
-    prefix: str,
-) -> Iterator[Difference]:
-    for name, feature in features.items():
-        if feature not in here:
-            continue
-        meant, read = getattr(expected, name), getattr(actual, name)
-        if name == "predicted":  # a confidence says so too
-            meant, read = expected.is_prediction, actual.is_prediction  # type: ignore[union-attr]
-        if meant is read:
-            continue
-        same = (
-            _kept(meant, read)
-            if name in _MAY_GROW
-            else _same(meant, read) or (meant is None and name in _MAY_BE_ADDED)
-        )
-        if not same:
-            yield Difference(f"{prefix}{name}", meant, read)
-
-
-_MAY_BE_ADDED = frozenset({"id", "crowd"})
-"""Fields that a target may need where the source has none."""
-_MAY_GROW = frozenset({"attributes", "extras"})
-"""Mappings that a target may keep things of its own in."""
-
-
-def _kept(expected: Any, actual: Any) -> bool:
-    """Whether all of ``expected`` is in ``actual``, which may hold more keys."""
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        return all(key in actual and _kept(value, actual[key]) for key, value in expected.items())
-    return _same(expected, actual)
-
-
-def _same(expected: Any, actual: Any, slack: float = 0.0) -> bool:
-    """Equality that takes lists for tuples, tells booleans from numbers, and allows numbers ``slack``."""
-    if isinstance(expected, bool) or isinstance(actual, bool):
-        return expected is actual
-    if isinstance(expected, int | float) and isinstance(actual, int | float):
-        return expected == actual or abs(expected - actual) <= slack
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        return expected.keys() == actual.keys() and all(
-            _same(value, actual[key], slack) for key, value in expected.items()
-        )
-    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
-        return len(expected) == len(actual) and all(
-            _same(meant, read, slack) for meant, read in zip(expected, actual, strict=True)
-        )
-    if isinstance(expected, msgspec.Struct) and type(expected) is type(actual):
-        return all(
-            _same(getattr(expected, name), getattr(actual, name), slack)
-            for name in expected.__struct_fields__
-        )
-    return bool(expected == actual)
-
-
-def _short(value: Any) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -15,7 +15,7 @@ US = "nucleus_convert"
 FORMATS = frozenset(registry.FORMATS)
 FOR_FORMAT_FILES = {"errors", "report"}  # of the core, all that formats/ may know
 # They drive the formats, and formats never drive them.
-CONDUCTORS = {"pipeline", "fit", "verify", "registry", "maskfiles"}
+CONDUCTORS = {"pipeline", "fit", "verify", "registry", "maskfiles", "looks", "opening", "preview", "showing"}
 
 MODULES = {
     path: ".".join((US, *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nucleus_convert.converters import summary
+from nucleus_convert.converters.checking.catalogue import RULES
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import InternalError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Keypoints, Record
@@ -229,3 +230,11 @@ def test_a_long_report_is_cut() -> None:
     lines = [line.text for line in summary.lines(report, "out")]
     assert lines[-1] == "... and 5 more kinds of finding"
     assert len(lines) == summary.SHOWN + 2
+
+
+def test_the_documented_problems_are_the_catalogues() -> None:
+    text = (ROOT / "docs/problems.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    assert sorted(rows) == sorted(
+        (str(code), rule.level.name, rule.text, rule.advice) for code, rule in RULES.items()
+    )

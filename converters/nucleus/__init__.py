@@ -11,12 +11,25 @@ header, so that numbers and families of labels, licences and the like come back;
 
 from __future__ import annotations
 
+from nucleus_convert.converters.nucleus.examine import Setting, examine
 from nucleus_convert.converters.nucleus.options import ReadOptions, WriteOptions
 from nucleus_convert.converters.nucleus.read import read, sniff
+from nucleus_convert.converters.nucleus.upload import payloads
 from nucleus_convert.converters.nucleus.write import excerpt, write
 from nucleus_convert.converters.protocol import Feature, Spec
 
-__all__ = ["SPEC", "ReadOptions", "WriteOptions", "excerpt", "read", "sniff", "write"]
+__all__ = [
+    "SPEC",
+    "ReadOptions",
+    "Setting",
+    "WriteOptions",
+    "examine",
+    "excerpt",
+    "payloads",
+    "read",
+    "sniff",
+    "write",
+]
 
 _HOLDS = frozenset(
     {

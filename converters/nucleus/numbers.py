@@ -69,7 +69,7 @@ def boxes_given(records: list[Record]) -> list[bool]:
                     try:
                         rings.append(packs[size](*ring))
                         boxes.append(pack_box(box.x, box.y, box.width, box.height))
-                    except OverflowError:
+                    except (OverflowError, struct.error):  # which of them, depends on the Python
                         del rings[len(boxes) :]
                     else:
                         sizes.append(size)

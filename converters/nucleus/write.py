@@ -71,7 +71,7 @@ class _Writer:
             overflow=options.overflow,
             simplify=options.simplify,
             reference_id=options.reference_id,
-            several_subsets=_several_subsets(labels, report),
+            several_subsets=several_subsets(labels, report),
             image_root=options.image_root,
             mask_url_prefix=prefix if prefix.endswith("/") else f"{prefix}/",
             masks=str(self.folder / wire.MASKS),
@@ -279,7 +279,7 @@ class _Stringer:
         return ENCODER.encode(payload) + b"\n" if changed else line
 
 
-def _several_subsets(labels: LabelSet, report: Report) -> bool:
+def several_subsets(labels: LabelSet, report: Report) -> bool:
     """Whether the data set has more than one subset, as far as a look here and there tells.
 
     Data sets come subset by subset, so that the first and the last record nearly always tell.

@@ -32,6 +32,13 @@ BODY_ARRAYS = (
 )
 """Members of a request's or response's body that hold rows."""
 _HEAD = 1 << 20
+_FIRST_KEYS = (
+    *("reference_id", "referenceId", "ref_id", "refId", "item", "type", "label", "labels", "geometry", "frames"),
+    *("annotation_id", "annotationId", "mask_url", "maskUrl", "metadata", "image_url", "imageUrl", "url"),
+    *("frame_rate", "frameRate", "video_url", "videoUrl", "taxonomy_name", "confidence", "class_pdf", "id"),
+    *("track_reference_id", "embedding_vector", "task_id", "dataset_item_id", "pointcloud_url", *wire.TYPES),
+)
+"""With which a row may begin."""
 
 ALIASES = {
     "ref_id": "reference_id",
@@ -218,7 +225,7 @@ def _is_lines(path: Path) -> bool:
         return not text.startswith(b"[")
     line, newline, _ = text.partition(b"\n")
     if not newline and len(head) == _HEAD:
-        return not _opens_a_body(line)
+        return _opens_a_row(line)
     try:
         row = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except msgspec.MsgspecError:
@@ -229,9 +236,10 @@ def _is_lines(path: Path) -> bool:
     return not any(bytes(row[name]).lstrip().startswith(b"[") for name in BODY_ARRAYS if name in row)
 
 
-def _opens_a_body(text: bytes) -> bool:
+def _opens_a_row(text: bytes) -> bool:
+    """Whether a line too long to look at begins as a row does; another format's file is to be read as a document."""
     start = text[1:80].lstrip()
-    return any(start.startswith(f'"{name}"'.encode()) for name in (*BODY_ARRAYS, "update", "dataset_id"))
+    return any(start.startswith(f'"{name}"'.encode()) for name in _FIRST_KEYS)
 
 
 def first_row(path: Path) -> tuple[str | None, Any]:

@@ -934,3 +934,10 @@ def test_what_fits_is_written_and_the_originals_come_back(labels: LabelSet) -> N
 
 def test_the_part_size_is_the_services() -> None:
     assert sdk.constants.MAX_PAYLOAD_SIZE == wire.PART_BYTES
+
+
+def test_a_whole_number_of_any_size_is_written(tmp_path: Path) -> None:
+    """More than a float holds: it is no bug to write it, and no place in an image either (see convert check)."""
+    annotation = Annotation(label="cat", shapes=(Box(10**400, 1, 2, 3), Polygon((((1, 1, 2, 1, 2, 2),),))))
+    folder = write(one(annotation), tmp_path)
+    assert str(10**400) in (folder / "annotations.jsonl").read_text()

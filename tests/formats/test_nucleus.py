@@ -159,3 +159,15 @@ def test_the_rows_know_the_types_of_the_sdk() -> None:
     sdk = pytest.importorskip("nucleus.constants", reason="the SDK (scale-nucleus) is not installed")
     assert set(wire.TYPES) == {*sdk.ANNOTATION_TYPES, sdk.MASK_TYPE}
     assert set(wire.ROWS) == {*sdk.ANNOTATION_TYPES, sdk.MASK_TYPE} - {sdk.SEGMENTATION_TYPE}
+
+
+@pytest.mark.parametrize(
+    ("first", "lines"),
+    [('"reference_id"', True), ('"type"', True), ('"info"', False), ('"annotations"', False)],
+)
+def test_a_first_line_too_long_to_look_at(tmp_path: Path, first: str, lines: bool) -> None:
+    """Another format's file on one line, of any size, is not held to find out that it is not ours."""
+    path = tmp_path / "x.json"
+    path.write_text(f'{{{first}: "{"x" * (2 << 20)}"}}')
+    stretches = list(forms.scan(path, dict[str, Any]))
+    assert [stretch.lines for stretch in stretches] == [lines]
