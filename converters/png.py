@@ -302,6 +302,18 @@ def encode(pixels: npt.NDArray[np.uint8], *, palette: bytes | None = None) -> by
     return _file(pixels[:, :, np.newaxis], PALETTE, _chunk(b"PLTE", palette))
 
 
+def encode_deep(pixels: npt.NDArray[np.uint16]) -> bytes:
+    """Encode a label picture as a 16-bit grey PNG, for numbers above 255 as KITTI's instances have.
+
+    Raises:
+        ValueError: not a 2-D uint16 array of at least one pixel.
+    """
+    if pixels.dtype != np.uint16 or pixels.ndim != 2 or not pixels.size:
+        raise ValueError("pixels must be a 2-D uint16 array of at least one pixel")
+    channels = np.ascontiguousarray(pixels, dtype=">u2").view(np.uint8).reshape(*pixels.shape, 2)
+    return _file(channels, GREY, b"", depth=16)
+
+
 def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
     """Encode segment ids as a panoptic 8-bit RGB PNG: R = id mod 256, G = id / 256 mod 256, B = id / 65536.
 
@@ -316,9 +328,9 @@ def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
     return _file(channels, RGB, b"")
 
 
-def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes) -> bytes:
+def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes, *, depth: int = 8) -> bytes:
     height, width, _ = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"".join(
         (
             SIGNATURE,
