@@ -173,11 +173,12 @@ class Rows:
                 different.append(True)
                 continue
             back = self._read([parsed], (annotation,), view, scene, sequence=made.sequence)[0]
-            different.append(_encode(back) != _encode(annotation))
+            different.append(_encode(back) != _encode(_original(annotation)))
         self._count(record, texts, report)
+        # Of rows that are the same, all are kept if one is.
         kept = {text for text, other in zip(texts, different, strict=True) if other}
         pairs = [
-            (text, annotation)
+            (text, _original(annotation))
             for text, annotation in zip(texts, record.annotations, strict=True)
             if text in kept
         ]
@@ -233,10 +234,18 @@ class Rows:
 
     def _cloud(self, record: Record, prefix: str, stem: str, report: Report) -> Encoded:
         """A point cloud has no label file: its cuboids are written with the frame's image, by the caller."""
-        kept = side.Line(item=record.item, objects=tuple((None, one) for one in record.annotations))
+        kept = side.Line(item=record.item, objects=tuple((None, _original(one)) for one in record.annotations))
         self._count(record, [None if one.shape(Cuboid) is None else "" for one in record.annotations], report)
         cuboids = tuple(one for one in record.annotations if one.shape(Cuboid) is not None)
         return Encoded(kept, prefix, stem, cuboids=cuboids)
+
+
+def _original(annotation: Annotation) -> Annotation:
+    """The object without shapes that only stand in for others."""
+    if not annotation.derived:
+        return annotation
+    shapes = annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]
+    return msgspec.structs.replace(annotation, shapes=shapes, derived=())
 
 
 def track_number(track: Any, scene: str | None) -> int | None:

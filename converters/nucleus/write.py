@@ -13,7 +13,7 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet, Memory
-from nucleus_convert.converters.model import Id, Tag
+from nucleus_convert.converters.model import Id, Record, Tag
 from nucleus_convert.converters.nucleus import metadata as meta_keys
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.encode import Chunk, Encoder, Frame, Settings
@@ -55,6 +55,18 @@ def excerpt(folder: Path, stretch: Stretch, into: Path) -> None:
         (into / wire.MASKS).symlink_to((folder / wire.MASKS).absolute(), target_is_directory=True)
 
 
+class WithoutClouds(msgspec.Struct, frozen=True):
+    """Leaves point clouds out, on request."""
+
+    def __call__(self, record: Record, report: Report) -> Record | None:
+        """The record, unless it is a point cloud."""
+        if record.item.kind != "pointcloud":
+            return record
+        report.add(Code.FILTERED, "point cloud (option pointclouds)", format=FORMAT, where=Where(item=str(record.item.id)))
+        report.ledger.drop_record(record)
+        return None
+
+
 class _Writer:
     def __init__(self, labels: LabelSet, target: Target, options: WriteOptions, report: Report) -> None:
         self.labels = labels
@@ -63,6 +75,7 @@ class _Writer:
         self.report = report
         self.folder = target.path
         prefix = options.mask_url_prefix or f"{target.final.as_posix()}/{wire.MASKS}"
+        clouds = options.pointcloud_url_prefix or f"{target.final.as_posix()}/{wire.CLOUDS}"
         self.settings = Settings(
             labels={label.name: label for label in labels.header.labels},
             shapes=wanted(options.shapes),
@@ -73,6 +86,11 @@ class _Writer:
             reference_id=options.reference_id,
             several_subsets=_several_subsets(labels, report),
             image_root=options.image_root,
+            scenes=options.scenes,
+            pointclouds=options.pointclouds,
+            images=labels.images,
+            cloud_url_prefix=clouds if clouds.endswith("/") else f"{clouds}/",
+            clouds=str(self.folder / wire.CLOUDS),
             mask_url_prefix=prefix if prefix.endswith("/") else f"{prefix}/",
             masks=str(self.folder / wire.MASKS),
         )
@@ -82,6 +100,7 @@ class _Writer:
             taxonomy.name: dict.fromkeys(taxonomy.labels) for taxonomy in labels.header.taxonomies
         }
         self.masks: list[str] = []
+        self.clouds: list[str] = []
         self.frames: list[tuple[int, Frame]] = []
         self.written: list[Path] = []
         self._seen: set[int] = set()
@@ -135,6 +154,7 @@ class _Writer:
             self.written.extend(stem_paths)
         self._sidecars(_order(assembled.scene_positions, assembled.item_positions, done))
         self.written.extend(self.folder / wire.MASKS / name for name in self.masks)
+        self.written.extend(self.folder / wire.CLOUDS / name for name in self.clouds)
         return self.written
 
     # ------------------------------------------------------------------ as chunks come
@@ -169,6 +189,7 @@ class _Writer:
         self.kinds.merge(chunk.kinds)
         self.item_kinds.merge(chunk.item_kinds)
         self.masks.extend(chunk.masks)
+        self.clouds.extend(chunk.clouds)
         for name, used in chunk.taxonomies.items():
             self.taxonomies.setdefault(name, {}).update(dict.fromkeys(used))
         self.frames.extend((done + frame.index, frame) for frame in chunk.frames)
