@@ -229,3 +229,9 @@ def written(value: Number, style: Style) -> str:
     if type(value) is float:
         return repr(round(value, DIGITS))
     return str(value)
+
+
+def track_number(track: Any, scene: str | None) -> int | None:
+    """The number that a track of a KITTI sequence had: "0001/7" is 7."""
+    head, slash, tail = str(track).rpartition("/")
+    return int(tail) if slash and head == scene and tail.isascii() and tail.isdigit() and len(tail) < 18 else None
