@@ -14,10 +14,11 @@ from nucleus_convert.converters.filenames import safe_path, without_suffix
 from nucleus_convert.converters.kitti import raw, side
 from nucleus_convert.converters.kitti.objects import (
     FORMAT,
+    UNLABELLED,
     Meaning,
     Style,
-    annotations,
     kept_row,
+    objects_of,
     row_text,
     track_number,
 )
@@ -222,7 +223,7 @@ class Rows:
                 number = track_number(wanted[i].track, scene) if sequence else None
                 these.append(row if number is None else msgspec.structs.replace(row, track=number))
             meaning = Meaning(self.settings.scores, predicted)
-            for i, read in zip(places, annotations(these, view, meaning, scene), strict=True):
+            for i, read in zip(places, objects_of(these, view, meaning, scene), strict=True):
                 result[i] = read
         return result
 
@@ -268,7 +269,7 @@ class Rows:
             text = None
             if said is not None:
                 size, pose = said
-                text = raw.pose_text(annotation.label or raw.UNLABELLED, size, pose)
+                text = raw.pose_text(annotation.label or UNLABELLED, size, pose)
                 made.poses.append((annotation, size, pose))
             texts.append(text)
             objects.append((text, _original(annotation)))

@@ -109,7 +109,9 @@ def pose_of(annotation: Annotation, dialect: Dialect, style: Style) -> tuple[tup
         return None
     sizes, places = wire.placed(box, dialect)
     own = annotation.extras.get(FORMAT, {})
-    texts, size, names = own.get(POSE), own.get(SIZE), own.get(NAMES, list(FIELDS))
+    texts: Any = own.get(POSE)
+    size: Any = own.get(SIZE)
+    names: Any = own.get(NAMES, list(FIELDS))
     mark = own.get(MARK, "")
     known = (
         all(_are_texts(value) for value in (texts, size, names))

@@ -14,7 +14,7 @@ from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, side
 from nucleus_convert.converters.kitti.index import Entry, read_bytes
-from nucleus_convert.converters.kitti.objects import FORMAT, Meaning, annotations
+from nucleus_convert.converters.kitti.objects import FORMAT, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
 from nucleus_convert.converters.model import Annotation, Item, Record, SceneRef
@@ -99,7 +99,8 @@ class _Reader:
     def record(self, entry: Entry) -> Record:
         """The record of a frame's image, or of its point cloud."""
         if entry.image is None:
-            assert entry.cloud is not None and entry.scene is not None
+            assert entry.cloud is not None
+            assert entry.scene is not None
             where = SceneRef(id=entry.scene, frame=entry.frame or 0, sensor=LIDAR, timestamp=_seconds(entry.time))
             cloud = Item(
                 id=entry.cloud,
@@ -120,7 +121,7 @@ class _Reader:
         item = self._item(entry, view, own)
         if rows and any(row.has_3d for row in rows):
             tell(view, self.report, Where(item=str(item.id)))
-        found = annotations(rows, view, self.source.meaning, entry.scene)
+        found = objects_of(rows, view, self.source.meaning, entry.scene)
         return Record(item, tuple(self._wanted(found, item)))
 
     def _view(self, entry: Entry, own: dict[str, Any]) -> View:
@@ -283,8 +284,8 @@ class _Reader:
             if name is kept.labels:
                 count = len(rows)
         sequence = None if item.scene is None else item.scene.id
-        found = annotations(rows[:count], view, source.meaning, sequence)
-        found += annotations(rows[count:], view, source.meaning._replace(predictions=True), sequence)
+        found = objects_of(rows[:count], view, source.meaning, sequence)
+        found += objects_of(rows[count:], view, source.meaning._replace(predictions=True), sequence)
         return Record(item, side.restored(kept, [row.text for row in rows], found, self.report))
 
     def _ours_of_drive(self, kept: side.Line) -> tuple[Annotation, ...]:

@@ -103,7 +103,6 @@ class _Tree:
         report: Report,
     ) -> None:
         self.header = labels.header
-        self._scenes = labels.header.scenes
         self.root = root
         self.settings = settings
         self.options = options
@@ -249,12 +248,12 @@ class _Tree:
                 self._put(name, text.encode())
         for name, times in self._times.items():
             self._put(name, timestamps.dump(times).encode())
-        for scene in self._scenes:
-            files = scene.extras.get(FORMAT, {}).get(raw.FILES, {})
-            if scene.id in self._drives and isinstance(files, dict):
+        for one in self.header.scenes:
+            files = one.extras.get(FORMAT, {}).get(raw.FILES, {})
+            if one.id in self._drives and isinstance(files, dict):
                 for name in calib.RAW_FILES:
                     if type(files.get(name)) is str:
-                        self._put(f"{safe_path(scene.id)}/{name}", files[name].encode())
+                        self._put(f"{safe_path(one.id)}/{name}", files[name].encode())
 
     # ------------------------------------------------------------------ cuboids of point clouds
 
@@ -271,9 +270,8 @@ class _Tree:
         )
         if image is None:
             where = Where(item=str(group[0].kept.item.id))
-            self.report.add(
-                Code.CARRIED, "cuboids of a point cloud without an image", format=FORMAT, where=where, count=len(cuboids)
-            )
+            what = "cuboids of a point cloud without an image"
+            self.report.add(Code.CARRIED, what, format=FORMAT, where=where, count=len(cuboids))
             return
         item = image.kept.item
         view = self._rows.view(item)
