@@ -66,6 +66,7 @@ class Encoded(msgspec.Struct):
         form: how they are parted.
         calib: its calibration; None: it has none of its own, or the sequence's says it.
         sequence: whether it is a frame of one.
+        flat: of a frame of a scene: its tracked objects that are 2-D only, by place among the rows.
         cuboids: of a point cloud: its objects that are cuboids.
         poses: of a point cloud of a raw drive: its objects, their sizes and poses.
     """
@@ -77,6 +78,7 @@ class Encoded(msgspec.Struct):
     form: Form = wire.PLAIN
     calib: str | None = None
     sequence: bool = False
+    flat: dict[int, Annotation] = {}
     cuboids: tuple[Annotation, ...] = ()
     poses: list[tuple[Annotation, tuple[str, str, str], Pose]] = []
 
@@ -133,6 +135,8 @@ class Rows:
         for i in order:
             text, annotation = texts[i], record.annotations[i]
             if text is not None:
+                if annotation.track is not None and scene is not None and annotation.shape(Cuboid) is None:
+                    made.flat[len(made.rows)] = _original(annotation)
                 made.rows.append(Line(text, annotation.track, annotation.is_prediction))
         own = item.extras.get(FORMAT, {})
         if FORM in own and not sequence:

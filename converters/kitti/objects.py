@@ -236,3 +236,13 @@ def track_number(track: Any, scene: str | None) -> int | None:
     """The number that a track of a KITTI sequence had: "0001/7" is 7."""
     head, slash, tail = str(track).rpartition("/")
     return int(tail) if slash and head == scene and tail.isascii() and tail.isdigit() and len(tail) < 18 else None
+
+
+def with_3d(text: str, other: str) -> str:
+    """A row with the 3-D columns of another."""
+    row, placed = (next(labels.parse(one, "", "object")) for one in (text, other))
+    if not (isinstance(row, Row) and isinstance(placed, Row)):
+        return text
+    words = list(row.words)
+    words[2], words[_PLACE] = placed.words[2], placed.words[_PLACE]
+    return " ".join([row.name, *words])

@@ -15,7 +15,7 @@ from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, side
 from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
 from nucleus_convert.converters.kitti.folders import SIDE_FILE, TRACKLETS
-from nucleus_convert.converters.kitti.objects import FORMAT, SCORES, row_text, track_number
+from nucleus_convert.converters.kitti.objects import FORMAT, SCORES, row_text, track_number, with_3d
 from nucleus_convert.converters.kitti.options import WriteOptions
 from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
 from nucleus_convert.converters.labelset import LabelSet
@@ -277,6 +277,7 @@ class _Tree:
         view = self._rows.view(item)
         size = None if item.width is None or item.height is None else (item.width, item.height)
         objects = list(image.kept.objects)
+        flat = dict(image.flat)
         for cuboid in cuboids:
             text = row_text(cuboid, view, size, self._rows.style)
             if text is None:
@@ -287,8 +288,19 @@ class _Tree:
                     where=Where(item=str(item.id)),
                 )
                 continue
-            image.rows.append(Line(text, cuboid.track, cuboid.is_prediction))
-            objects.append((text, None))
+            at = next(
+                (at for at, one in flat.items() if (one.track, one.label) == (cuboid.track, cuboid.label)), None
+            )
+            if at is None:
+                image.rows.append(Line(text, cuboid.track, cuboid.is_prediction))
+                objects.append((text, None))
+                continue
+            # One object, told of on both items: one row.
+            before, flat_object = image.rows[at].text, flat.pop(at)
+            text = image.rows[at].text = with_3d(before, text)
+            if (before, flat_object) in objects:
+                objects.remove((before, flat_object))
+            objects.append((text, flat_object))
         image.kept = msgspec.structs.replace(image.kept, objects=tuple(objects))
 
     # ------------------------------------------------------------------ images and point clouds
