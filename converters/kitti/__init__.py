@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from nucleus_convert.converters.kitti.options import ReadOptions, WriteOptions
 from nucleus_convert.converters.kitti.read import read, sniff
-from nucleus_convert.converters.kitti.write import sequences, write
+from nucleus_convert.converters.kitti.write import drives, sequences, write
 from nucleus_convert.converters.labelset import LabelSet, Step
 from nucleus_convert.converters.protocol import Feature, Spec
 from nucleus_convert.converters.report import Report
@@ -43,8 +43,8 @@ SPEC = Spec(
 
 
 def narrowed(labels: LabelSet, *, options: WriteOptions, report: Report) -> tuple[Spec, Step | None]:
-    """Sequences have words for scenes and tracks, which single images have not."""
-    if not sequences(labels, options):
+    """Sequences and drives have words for scenes and tracks, which single images have not."""
+    if not sequences(labels, options) and not drives(labels, options):
         return SPEC, None
     spec = Spec(
         name=SPEC.name,

@@ -11,14 +11,24 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.filenames import safe_path, without_suffix
-from nucleus_convert.converters.kitti import side
-from nucleus_convert.converters.kitti.objects import FORMAT, Meaning, Style, annotations, kept_row, row_text
+from nucleus_convert.converters.kitti import raw, side
+from nucleus_convert.converters.kitti.objects import (
+    FORMAT,
+    UNLABELLED,
+    Meaning,
+    Style,
+    kept_row,
+    objects_of,
+    row_text,
+    track_number,
+)
 from nucleus_convert.converters.kitti.records import CALIB, FORM, view_of
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, text_of_camera
 from nucleus_convert.converters.model import KINDS, Annotation, Box, Cuboid, Item, Record
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.kitti import labels as wire
 from nucleus_convert.formats.kitti.labels import Form, Row
+from nucleus_convert.formats.kitti.tracklets import Pose
 
 _IMAGES = re.compile(r"(?:^|(?<=/))(?:image_\d+|images?|data)/")
 _encode = msgspec.json.Encoder().encode
@@ -31,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     decimals: int | None
     tracking: frozenset[str]
     """Scenes that are written as sequences."""
+    drives: Mapping[str, str]
+    """Scenes that are written as raw drives, and in which dialect."""
     scores: bool
     calibs: Mapping[str, str]
 
@@ -54,7 +66,9 @@ class Encoded(msgspec.Struct):
         form: how they are parted.
         calib: its calibration; None: it has none of its own, or the sequence's says it.
         sequence: whether it is a frame of one.
+        flat: of a frame of a scene: its tracked objects that are 2-D only, by place among the rows.
         cuboids: of a point cloud: its objects that are cuboids.
+        poses: of a point cloud of a raw drive: its objects, their sizes and poses.
     """
 
     kept: side.Line
@@ -64,7 +78,9 @@ class Encoded(msgspec.Struct):
     form: Form = wire.PLAIN
     calib: str | None = None
     sequence: bool = False
+    flat: dict[int, Annotation] = {}
     cuboids: tuple[Annotation, ...] = ()
+    poses: list[tuple[Annotation, tuple[str, str, str], Pose]] = []
 
     @property
     def frame(self) -> tuple[str, int] | None:
@@ -119,6 +135,8 @@ class Rows:
         for i in order:
             text, annotation = texts[i], record.annotations[i]
             if text is not None:
+                if annotation.track is not None and scene is not None and annotation.shape(Cuboid) is None:
+                    made.flat[len(made.rows)] = _original(annotation)
                 made.rows.append(Line(text, annotation.track, annotation.is_prediction))
         own = item.extras.get(FORMAT, {})
         if FORM in own and not sequence:
@@ -209,7 +227,7 @@ class Rows:
                 number = track_number(wanted[i].track, scene) if sequence else None
                 these.append(row if number is None else msgspec.structs.replace(row, track=number))
             meaning = Meaning(self.settings.scores, predicted)
-            for i, read in zip(places, annotations(these, view, meaning, scene), strict=True):
+            for i, read in zip(places, objects_of(these, view, meaning, scene), strict=True):
                 result[i] = read
         return result
 
@@ -234,10 +252,34 @@ class Rows:
 
     def _cloud(self, record: Record, prefix: str, stem: str, report: Report) -> Encoded:
         """A point cloud has no label file: its cuboids are written with the frame's image, by the caller."""
+        if record.item.scene is not None and record.item.scene.id in self.settings.drives:
+            return self._of_drive(record, prefix, stem, report)
         kept = side.Line(item=record.item, objects=tuple((None, _original(one)) for one in record.annotations))
         self._count(record, [None if one.shape(Cuboid) is None else "" for one in record.annotations], report)
         cuboids = tuple(one for one in record.annotations if one.shape(Cuboid) is not None)
         return Encoded(kept, prefix, stem, cuboids=cuboids)
+
+
+    def _of_drive(self, record: Record, prefix: str, stem: str, report: Report) -> Encoded:
+        """A point cloud of a raw drive: its cuboids are poses of tracklets."""
+        item = record.item
+        assert item.scene is not None
+        dialect: Any = self.settings.drives[item.scene.id]
+        made = Encoded(side.Line(item=item, frame=item.scene.frame, dialect=dialect), prefix, stem)
+        texts: list[str | None] = []
+        objects: list[tuple[str | None, Annotation | None]] = []
+        for annotation in record.annotations:
+            said = raw.pose_of(annotation, dialect, self.style)
+            text = None
+            if said is not None:
+                size, pose = said
+                text = raw.pose_text(annotation.label or UNLABELLED, size, pose)
+                made.poses.append((annotation, size, pose))
+            texts.append(text)
+            objects.append((text, _original(annotation)))
+        self._count(record, texts, report)
+        made.kept = msgspec.structs.replace(made.kept, objects=tuple(objects))
+        return made
 
 
 def _original(annotation: Annotation) -> Annotation:
@@ -246,12 +288,6 @@ def _original(annotation: Annotation) -> Annotation:
         return annotation
     shapes = annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]
     return msgspec.structs.replace(annotation, shapes=shapes, derived=())
-
-
-def track_number(track: Any, scene: str | None) -> int | None:
-    """The number that a track of a KITTI sequence had: "0001/7" is 7."""
-    head, slash, tail = str(track).rpartition("/")
-    return int(tail) if slash and head == scene and tail.isascii() and tail.isdigit() and len(tail) < 18 else None
 
 
 def _place(item: Item) -> tuple[str, str]:

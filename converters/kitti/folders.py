@@ -122,9 +122,9 @@ def _folders(root: Path) -> list[str]:
 
 
 def _texts(folder: Path) -> Iterator[Path]:
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".txt"):
-            yield folder / name
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".txt":
+            yield path
 
 
 def _first_kind(folder: Path) -> Kind | None:
@@ -184,7 +184,7 @@ def subsets(root: Path) -> dict[str, str]:
         if not folder.is_dir():
             continue
         names = {path.stem for path in _texts(folder)}
-        plain = [name for name in ("train", "val", "test") if name in names] or sorted(names)
+        plain = [one for one in sorted(names) if one in ("train", "val", "test")] or sorted(names)
         for name in plain:
             for word in (folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").split():
                 found.setdefault(word, name)

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import ReadError, Where
-from nucleus_convert.converters.kitti import folders
+from nucleus_convert.converters.errors import ReadError, SchemaError, Where
+from nucleus_convert.converters.kitti import folders, raw
 from nucleus_convert.converters.kitti.folders import Part
 from nucleus_convert.converters.kitti.objects import FORMAT
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.model import Label, Scene
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.kitti import calib, timestamps
 from nucleus_convert.formats.kitti import labels as wire
 
 MOST_FRAMES = 1_000_000
@@ -35,12 +36,15 @@ class Entry(NamedTuple):
     scene: str | None = None
     frame: int | None = None
     subset: str | None = None
+    drive: int | None = None
+    time: int | None = None
 
 
 class Index:
     """What is known before any record is read."""
 
-    def __init__(self, root: Path, parts: list[Part], options: ReadOptions, report: Report) -> None:
+    def __init__(self, given: Path, parts: list[Part], options: ReadOptions, report: Report) -> None:
+        root = given.parent if given.is_file() else given
         self.root = root
         self.parts = parts
         self.options = options
@@ -48,6 +52,7 @@ class Index:
         self.entries: list[Entry] = []
         self.labels: dict[str, None] = {}
         self.scenes: list[Scene] = []
+        self.drives: list[raw.Drive] = []
         self._scores: set[float] = set()
         self._placed = False
         self._unscored = False
@@ -57,6 +62,8 @@ class Index:
                 self._tracking(number, part)
             else:
                 self._object(number, part)
+        for path in [] if parts else folders.tracklet_files(given):
+            self._raw(raw.drive_of(root, path, options.dialect))
 
     def scored(self) -> bool:
         """Whether the 16th column, if there is one, is a score."""
@@ -170,6 +177,55 @@ class Index:
                     self.entries.append(Entry(number, **common))
                 self.entries.append(Entry(number, image=image, labels=files.get(name), **common))
 
+    # ------------------------------------------------------------------ raw drives
+
+    def _raw(self, drive: raw.Drive) -> None:
+        folder, _, _ = drive.path.rpartition("/")
+        prefix = f"{folder}/" if folder else ""
+        for what, line in drive.document.odd:
+            self.report.add(
+                Code.VALUE_NORMALISED, what, format=FORMAT, where=Where(file=str(self.root / drive.path), line=line)
+            )
+        self.report.add(
+            Code.ASSUMED, f"tracklets of the kind '{drive.dialect}' (option dialect)", format=FORMAT,
+            where=Where(file=str(self.root / drive.path)),
+        )  # fmt: skip
+        camera = f"image_0{self.options.camera}"
+        clouds = _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".bin"))
+        clouds |= _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".pcd"))
+        pictures = _frames_of(folders.listing(self.root, f"{prefix}{camera}/data", None))
+        times = {name: self._times(f"{prefix}{name}/timestamps.txt") for name in ("velodyne_points", camera)}
+        own = raw.scene_extras(drive) | self._raw_calib(prefix)
+        self.scenes.append(Scene(id=drive.scene, kind="lidar", frame_rate=10, extras={FORMAT: own}))
+        count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
+        if count > MOST_FRAMES:
+            raise SchemaError(
+                f"tracklets of {count:,} frames, more than {MOST_FRAMES:,}", Where(file=str(self.root / drive.path))
+            )
+        number = len(self.drives)
+        self.drives.append(drive)
+        for one in drive.document.tracklets:
+            self.labels.setdefault(one.label)
+        for frame in sorted({*range(count), *clouds, *pictures}):
+            cloud = clouds.get(frame) or f"{prefix}velodyne_points/data/{frame:010}.bin"
+            common: dict[str, Any] = {"cloud": cloud, "scene": drive.scene, "frame": frame, "drive": number}
+            self.entries.append(Entry(0, time=_at(times["velodyne_points"], frame), **common))
+            if frame in pictures:
+                self.entries.append(Entry(0, image=pictures[frame], time=_at(times[camera], frame), **common))
+
+    def _times(self, name: str) -> list[int | None]:
+        path = self.root / name
+        return timestamps.load(path) if path.is_file() else []
+
+    def _raw_calib(self, prefix: str) -> dict[str, Any]:
+        """The calibration of a drive's day, which is in the folder above it or in its own."""
+        for folder in (self.root / prefix, (self.root / prefix).parent):
+            there = [name for name in calib.RAW_FILES if (folder / name).is_file()]
+            if there:
+                texts = {name: wire.decode(read_bytes(folder / name), str(folder / name)) for name in there}
+                return {"calib": calib.dump(calib.load_raw(folder)), raw.FILES: texts}
+        return {}
+
     # ------------------------------------------------------------------ rows
 
     def _look(self, path: Path, kind: wire.Kind) -> int:
@@ -216,6 +272,15 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ReadError(f"cannot be read ({error.strerror})", where) from error
+
+
+def _frames_of(found: dict[str, str]) -> dict[int, str]:
+    """Frame -> path."""
+    return {int(stem): path for stem, path in found.items() if stem.isdigit() and int(stem) < MOST_FRAMES}
+
+
+def _at(times: list[int | None], frame: int) -> int | None:
+    return times[frame] if frame < len(times) else None
 
 
 def _by_folder(found: dict[str, str]) -> dict[str, dict[int, str]]:

@@ -39,7 +39,7 @@ class Meaning(NamedTuple):
     predictions: bool = False
 
 
-def annotations(rows: list[Row], view: View, meaning: Meaning, sequence: str | None = None) -> list[Annotation]:
+def objects_of(rows: list[Row], view: View, meaning: Meaning, sequence: str | None = None) -> list[Annotation]:
     """The objects of rows.
 
     Args:
@@ -80,7 +80,8 @@ def annotations(rows: list[Row], view: View, meaning: Meaning, sequence: str | N
 def _box(row: Row) -> Box:
     left, top, right, bottom = row.values[3:7]
     # Rounded as the edges are: 423.81 - 387.63 is 36.18, and not 36.18000000000001.
-    return Box(left, top, _less(right, left, row.words[5], row.words[3]), _less(bottom, top, row.words[6], row.words[4]))
+    words = row.words
+    return Box(left, top, _less(right, left, words[5], words[3]), _less(bottom, top, words[6], words[4]))
 
 
 def _less(a: Number, b: Number, *words: str) -> Number:
@@ -92,8 +93,10 @@ def _cuboids(rows: list[Row], view: View) -> list[Cuboid]:
     table = np.array([row.values[_PLACE] for row in rows], np.float64)
     centres, sizes, yaws = frames.lidar_cuboids(table[:, 3:6], table[:, :3], table[:, 6], view.rig)
     return [
-        Cuboid(*centre, *size, yaw)
-        for centre, size, yaw in zip(centres.tolist(), sizes.tolist(), yaws.tolist(), strict=True)
+        Cuboid(x, y, z, length, width, height, yaw)
+        for (x, y, z), (length, width, height), yaw in zip(
+            centres.tolist(), sizes.tolist(), yaws.tolist(), strict=True
+        )
     ]
 
 
@@ -169,13 +172,11 @@ def _keep(words: list[str], fresh: list[Any], kept: Row, box: Box | None, place:
     for i in (0, 1):
         if fresh[i] == kept.values[i] or (fresh[i] == -1 and kept.values[i] < 0):
             words[i] = kept.words[i]
-    if box is None and kept.values[3:7] == _NO_BOX:
-        words[3:7] = kept.words[3:7]
-    elif box is not None and all(map(_near, fresh[3:7], kept.values[3:7])):
+    same = kept.values[3:7] == _NO_BOX if box is None else all(map(_near, fresh[3:7], kept.values[3:7]))
+    if same:
         words[3:7] = kept.words[3:7]
     if place is None:
-        moved = kept.has_3d
-        near = not moved
+        near = not kept.has_3d
     else:
         angle = abs(math.remainder(place[6] - kept.values[13], math.tau))
         near = kept.has_3d and all(map(_near, place[:6], kept.values[7:13])) and angle <= NEAR
@@ -229,3 +230,19 @@ def written(value: Number, style: Style) -> str:
     if type(value) is float:
         return repr(round(value, DIGITS))
     return str(value)
+
+
+def track_number(track: Any, scene: str | None) -> int | None:
+    """The number that a track of a KITTI sequence had: "0001/7" is 7."""
+    head, slash, tail = str(track).rpartition("/")
+    return int(tail) if slash and head == scene and tail.isascii() and tail.isdigit() and len(tail) < 18 else None
+
+
+def with_3d(text: str, other: str) -> str:
+    """A row with the 3-D columns of another."""
+    row, placed = (next(labels.parse(one, "", "object")) for one in (text, other))
+    if not (isinstance(row, Row) and isinstance(placed, Row)):
+        return text
+    words = list(row.words)
+    words[2], words[_PLACE] = placed.words[2], placed.words[_PLACE]
+    return " ".join([row.name, *words])

@@ -38,14 +38,14 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     if source.is_dir() and (source / folders.SIDE_FILE).is_file():
         return _ours(source, options)
     parts = folders.find(source, options.camera)
-    if not parts:
+    if not parts and not folders.tracklet_files(source):
         raise UnknownFormatError(
             f"no KITTI data set: {folders.sniff(source, options.camera)}",
             Where(file=str(source)),
             "name the folder that holds label_2, label_02 or the text files",
         )
     root = source.parent if source.is_file() else source
-    index = Index(root, parts, options, report)
+    index = Index(source, parts, options, report)
     meaning = Meaning(index.scored(), options.predictions)
     header = Header(
         labels=index.header_labels(),
@@ -53,7 +53,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
         extras={} if meaning.scores else {FORMAT: {SCORES: False}},
     )
     records = KittiSource(
-        root=root, options=options, meaning=meaning, entries=index.entries, calibs=_calibs(header)
+        root=root, options=options, meaning=meaning, entries=index.entries, calibs=_calibs(header), drives=index.drives
     )
     return LabelSet(header, records, size=len(index.entries), images=root)
 

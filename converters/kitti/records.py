@@ -12,9 +12,9 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
-from nucleus_convert.converters.kitti import side
+from nucleus_convert.converters.kitti import raw, side
 from nucleus_convert.converters.kitti.index import Entry, read_bytes
-from nucleus_convert.converters.kitti.objects import FORMAT, Meaning, annotations
+from nucleus_convert.converters.kitti.objects import FORMAT, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
 from nucleus_convert.converters.model import Annotation, Item, Record, SceneRef
@@ -22,7 +22,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.kitti import labels as wire
 from nucleus_convert.formats.rows import RowFile
 
-CALIB, FORM = "calib", "form"
+CALIB, FORM, TIME = "calib", "form", "time"
 LIDAR = "lidar"
 
 
@@ -34,6 +34,7 @@ class KittiSource(msgspec.Struct, frozen=True):
         entries: the frames of a data set of KITTI's.
         lines: offset and length of the lines of our side file, for one that this program wrote.
         calibs: scene -> the text of its calibration.
+        drives: raw drives.
     """
 
     root: Path
@@ -43,6 +44,7 @@ class KittiSource(msgspec.Struct, frozen=True):
     lines: list[tuple[int, int]] = []
     side_file: RowFile | None = None
     calibs: Mapping[str, str] = {}
+    drives: list[raw.Drive] = []
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records of items ``start`` to ``stop``."""
@@ -70,6 +72,15 @@ def view_of(item: Item, calibs: Mapping[str, str], views: Views) -> View:
     return UNCALIBRATED
 
 
+def _seconds(time: int | None) -> float | None:
+    """Nanoseconds as seconds."""
+    return None if time is None else time / 10**9
+
+
+def _timed(entry: Entry) -> dict[str, dict[str, Any]]:
+    return {} if entry.time is None else {FORMAT: {TIME: entry.time}}
+
+
 class _Reader:
     """Reads records one after the other; keeps the sequence it read last."""
 
@@ -80,17 +91,26 @@ class _Reader:
         self.views = Views(source.options.camera, source.options.exact_yaw)
         self._sequence: tuple[str, dict[int, list[wire.Row | wire.Bad]]] | None = None
         self._texts: dict[str, str] = {}
+        self._drive: tuple[raw.Drive, dict[int, list[tuple[str, Annotation]]]] | None = None
+        self._ours: dict[str, raw.Drive] = {}
 
     # ------------------------------------------------------------------ KITTI's own
 
     def record(self, entry: Entry) -> Record:
         """The record of a frame's image, or of its point cloud."""
         if entry.image is None:
-            assert entry.cloud is not None and entry.scene is not None
-            where = SceneRef(id=entry.scene, frame=entry.frame or 0, sensor=LIDAR)
-            return Record(
-                Item(id=entry.cloud, kind="pointcloud", path=entry.cloud, subset=entry.subset, scene=where)
+            assert entry.cloud is not None
+            assert entry.scene is not None
+            where = SceneRef(id=entry.scene, frame=entry.frame or 0, sensor=LIDAR, timestamp=_seconds(entry.time))
+            cloud = Item(
+                id=entry.cloud,
+                kind="pointcloud",
+                path=entry.cloud,
+                subset=entry.subset,
+                scene=where,
+                extras=_timed(entry),
             )
+            return Record(cloud, self._poses(entry))
         rows: list[wire.Row] = []
         own: dict[str, Any] = {}
         view = self._view(entry, own)
@@ -101,12 +121,13 @@ class _Reader:
         item = self._item(entry, view, own)
         if rows and any(row.has_3d for row in rows):
             tell(view, self.report, Where(item=str(item.id)))
-        found = annotations(rows, view, self.source.meaning, entry.scene)
+        found = objects_of(rows, view, self.source.meaning, entry.scene)
         return Record(item, tuple(self._wanted(found, item)))
 
     def _view(self, entry: Entry, own: dict[str, Any]) -> View:
         if entry.calib is None:
-            return UNCALIBRATED
+            held = None if entry.scene is None else self.source.calibs.get(entry.scene)
+            return self.views.of(held) if held else UNCALIBRATED
         text = self._texts.get(entry.calib)
         if text is None:
             path = self.root / entry.calib
@@ -138,12 +159,32 @@ class _Reader:
             fields["width"], fields["height"] = found.width, found.height
         if entry.scene is not None:
             sensor = f"camera_{self.source.options.camera}" if entry.cloud is not None else None
-            fields["scene"] = SceneRef(id=entry.scene, frame=entry.frame or 0, sensor=sensor, cloud=entry.cloud)
+            fields["scene"] = SceneRef(
+                id=entry.scene,
+                frame=entry.frame or 0,
+                sensor=sensor,
+                timestamp=_seconds(entry.time),
+                cloud=entry.cloud,
+            )
+            if entry.time is not None:
+                own[TIME] = entry.time
         if view.camera is not None:
             fields["camera"] = view.camera
         if own:
             fields["extras"] = {FORMAT: own}
         return Item(**fields)
+
+    def _poses(self, entry: Entry) -> tuple[Annotation, ...]:
+        """The objects of a raw drive's frame."""
+        if entry.drive is None:
+            return ()
+        drive = self.source.drives[entry.drive]
+        return tuple(one for _, one in self._by_frame(drive).get(entry.frame or 0, ()))
+
+    def _by_frame(self, drive: raw.Drive) -> dict[int, list[tuple[str, Annotation]]]:
+        if self._drive is None or self._drive[0] is not drive:
+            self._drive = (drive, raw.by_frame(drive))
+        return self._drive[1]
 
     def _wanted(self, found: list[Annotation], item: Item) -> Iterator[Annotation]:
         for annotation in found:
@@ -226,6 +267,8 @@ class _Reader:
         view = view_of(item, source.calibs, self.views)
         rows: list[wire.Row] = []
         count = 0
+        if kept.labels is not None and kept.labels.endswith(".xml"):
+            return Record(item, self._ours_of_drive(kept))
         for name in (kept.labels, kept.results):
             if name is None:
                 continue
@@ -241,6 +284,26 @@ class _Reader:
             if name is kept.labels:
                 count = len(rows)
         sequence = None if item.scene is None else item.scene.id
-        found = annotations(rows[:count], view, source.meaning, sequence)
-        found += annotations(rows[count:], view, source.meaning._replace(predictions=True), sequence)
+        found = objects_of(rows[:count], view, source.meaning, sequence)
+        found += objects_of(rows[count:], view, source.meaning._replace(predictions=True), sequence)
         return Record(item, side.restored(kept, [row.text for row in rows], found, self.report))
+
+    def _ours_of_drive(self, kept: side.Line) -> tuple[Annotation, ...]:
+        """The objects of a frame of a raw drive that this program wrote."""
+        assert kept.labels is not None
+        path = inside(self.root, kept.labels)
+        texts: list[str] = []
+        found: list[Annotation] = []
+        if path is None or not path.is_file():
+            self.report.add(Code.STALE, "a label file", format=FORMAT, where=Where(file=kept.labels))
+        else:
+            drive = self._ours.get(kept.labels)
+            if drive is None:
+                drive = raw.drive_of(self.root, path, kept.dialect or self.source.options.dialect)
+                scene = drive.scene if kept.item.scene is None else kept.item.scene.id
+                drive = drive._replace(scene=scene)
+                self._ours = {kept.labels: drive}
+            for text, one in self._by_frame(drive).get(kept.frame or 0, ()):
+                texts.append(text)
+                found.append(one)
+        return side.restored(kept, texts, found, self.report)

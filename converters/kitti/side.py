@@ -37,6 +37,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         labels: its label file; None: it has none.
         results: its file of predictions.
         frame: its frame in these files, if they are of a sequence.
+        dialect: of a raw drive's tracklets.
         objects: pairs of a row's text (None: no row) and the object (None: the row repeats an object of the frame's
             point cloud).
         order: of the objects: rows by number, then those without a row; empty: just so.
@@ -46,6 +47,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     labels: str | None = None
     results: str | None = None
     frame: int | None = None
+    dialect: str | None = None
     objects: tuple[tuple[str | None, Annotation | None], ...] = ()
     order: tuple[int, ...] = ()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nucleus_convert.converters import frames
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import SchemaError, Where
@@ -72,7 +74,7 @@ class Views:
             made: Camera | None = None
             matrix: Any = None
             if projection is not None:
-                matrix = frames.np.asarray(projection, frames.np.float64)
+                matrix = np.asarray(projection, np.float64)
                 if tr is not None:
                     made = Camera(**frames.camera_pose(projection, rig)._asdict())
         except ValueError as error:

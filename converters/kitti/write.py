@@ -12,17 +12,18 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.filenames import Names, safe_path
-from nucleus_convert.converters.kitti import side
-from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of, track_number
-from nucleus_convert.converters.kitti.folders import SIDE_FILE
-from nucleus_convert.converters.kitti.objects import FORMAT, SCORES, row_text
+from nucleus_convert.converters.kitti import raw, side
+from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
+from nucleus_convert.converters.kitti.folders import SIDE_FILE, TRACKLETS
+from nucleus_convert.converters.kitti.objects import FORMAT, SCORES, row_text, track_number, with_3d
 from nucleus_convert.converters.kitti.options import WriteOptions
-from nucleus_convert.converters.kitti.records import CALIB, FORM
+from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import Annotation
+from nucleus_convert.converters.model import Annotation, Scene
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.kitti import calib, timestamps
 from nucleus_convert.formats.kitti import labels as wire
 
 _NEW_TRACKS = 100_000
@@ -33,7 +34,14 @@ def sequences(labels: LabelSet, options: WriteOptions) -> frozenset[str]:
     """The scenes that are written as sequences of the tracking benchmark."""
     if options.layout == "object":
         return frozenset()
-    return frozenset(scene.id for scene in labels.header.scenes)
+    return frozenset(scene.id for scene in labels.header.scenes if raw.TRACKLETS not in scene.extras.get(FORMAT, {}))
+
+
+def drives(labels: LabelSet, options: WriteOptions) -> dict[str, Scene]:
+    """The scenes that are written as raw drives: those that came as such."""
+    if options.layout != "auto":
+        return {}
+    return {scene.id: scene for scene in labels.header.scenes if raw.TRACKLETS in scene.extras.get(FORMAT, {})}
 
 
 def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Report) -> list[Path]:
@@ -50,6 +58,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
         camera=options.camera,
         decimals=options.decimals,
         tracking=sequences(labels, options),
+        drives={name: raw.Tracks(scene).dialect for name, scene in drives(labels, options).items()},
         scores=header.extras.get(FORMAT, {}).get(SCORES) is not False,
         calibs={
             scene.id: text
@@ -64,6 +73,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     tree.begin()
     for group in _frames(chunks):
         tree.add(group)
+    tree.finish()
     return tree.written
 
 
@@ -111,6 +121,8 @@ class _Tree:
             scene.id: str(scene.extras.get(FORMAT, {}).get("sequence", scene.id)) for scene in labels.header.scenes
         }
         self._begun: set[str] = set()
+        self._drives = {name: raw.Tracks(scene) for name, scene in drives(labels, options).items()}
+        self._times: dict[str, list[int | None]] = {}
 
     def begin(self) -> None:
         """Write the side file's first line."""
@@ -123,7 +135,9 @@ class _Tree:
         if cuboids:
             self._place(cuboids, group)
         for encoded in group:
-            if encoded.kept.item.kind == "image":
+            if encoded.frame is not None and encoded.frame[0] in self._drives:
+                self._pose(encoded)
+            elif encoded.kept.item.kind == "image":
                 self._labels(encoded)
             if self.options.images != "none":
                 self._media(encoded)
@@ -203,6 +217,44 @@ class _Tree:
             number = known.setdefault(row.track, _NEW_TRACKS + len(known))
         return f"{frame} {number} "
 
+    # ------------------------------------------------------------------ raw drives
+
+    def _pose(self, encoded: Encoded) -> None:
+        """Gather the poses of a drive's frame: tracklets are written when all frames have been seen."""
+        assert encoded.frame is not None
+        scene, frame = encoded.frame
+        item = encoded.kept.item
+        if item.kind != "image":
+            encoded.kept = msgspec.structs.replace(encoded.kept, labels=f"{safe_path(scene)}/{TRACKLETS}")
+            for annotation, size, pose in encoded.poses:
+                self._drives[scene].add(annotation, frame, size, pose)
+        elif encoded.rows:
+            self._labels(encoded)
+        time = item.extras.get(FORMAT, {}).get(TIME)
+        if type(time) is int:
+            sensor = "velodyne_points" if item.kind != "image" else f"image_0{self.options.camera}"
+            times = self._times.setdefault(f"{safe_path(scene)}/{sensor}/timestamps.txt", [])
+            times += [None] * (frame - len(times))
+            times.append(time)
+
+    def finish(self) -> None:
+        """Write what is known at the end only: tracklets, times and calibration of raw drives."""
+        for scene, tracks in self._drives.items():
+            name = f"{safe_path(scene)}/{TRACKLETS}"
+            self._begun.add(name)
+            self.written.append(self.root / name)
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            for text in tracks.texts():
+                self._put(name, text.encode())
+        for name, times in self._times.items():
+            self._put(name, timestamps.dump(times).encode())
+        for one in self.header.scenes:
+            files = one.extras.get(FORMAT, {}).get(raw.FILES, {})
+            if one.id in self._drives and isinstance(files, dict):
+                for name in calib.RAW_FILES:
+                    if type(files.get(name)) is str:
+                        self._put(f"{safe_path(one.id)}/{name}", files[name].encode())
+
     # ------------------------------------------------------------------ cuboids of point clouds
 
     def _place(self, cuboids: list[Annotation], group: list[Encoded]) -> None:
@@ -218,14 +270,14 @@ class _Tree:
         )
         if image is None:
             where = Where(item=str(group[0].kept.item.id))
-            self.report.add(
-                Code.CARRIED, "cuboids of a point cloud without an image", format=FORMAT, where=where, count=len(cuboids)
-            )
+            what = "cuboids of a point cloud without an image"
+            self.report.add(Code.CARRIED, what, format=FORMAT, where=where, count=len(cuboids))
             return
         item = image.kept.item
         view = self._rows.view(item)
         size = None if item.width is None or item.height is None else (item.width, item.height)
         objects = list(image.kept.objects)
+        flat = dict(image.flat)
         for cuboid in cuboids:
             text = row_text(cuboid, view, size, self._rows.style)
             if text is None:
@@ -236,8 +288,19 @@ class _Tree:
                     where=Where(item=str(item.id)),
                 )
                 continue
-            image.rows.append(Line(text, cuboid.track, cuboid.is_prediction))
-            objects.append((text, None))
+            at = next(
+                (at for at, one in flat.items() if (one.track, one.label) == (cuboid.track, cuboid.label)), None
+            )
+            if at is None:
+                image.rows.append(Line(text, cuboid.track, cuboid.is_prediction))
+                objects.append((text, None))
+                continue
+            # One object, told of on both items: one row.
+            before, flat_object = image.rows[at].text, flat.pop(at)
+            text = image.rows[at].text = with_3d(before, text)
+            if (before, flat_object) in objects:
+                objects.remove((before, flat_object))
+            objects.append((text, flat_object))
         image.kept = msgspec.structs.replace(image.kept, objects=tuple(objects))
 
     # ------------------------------------------------------------------ images and point clouds

@@ -327,8 +327,8 @@ class Stretch:
         if item.camera is not None:
             _camera(item, meta, reserved)
         if scene is not None and self.settings.scenes == "none":
-            place = {"id": scene.id, "frame": scene.frame, "sensor": scene.sensor}
-            reserved["scene"] = {key: value for key, value in place.items() if value is not None}
+            spot = {"id": scene.id, "frame": scene.frame, "sensor": scene.sensor}
+            reserved["scene"] = {key: value for key, value in spot.items() if value is not None}
         self.packer.item(item.attributes, item.extras, meta, reserved)
         if len(reserved) > 1:
             meta[KEY] = reserved

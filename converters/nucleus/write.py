@@ -62,7 +62,8 @@ class WithoutClouds(msgspec.Struct, frozen=True):
         """The record, unless it is a point cloud."""
         if record.item.kind != "pointcloud":
             return record
-        report.add(Code.FILTERED, "point cloud (option pointclouds)", format=FORMAT, where=Where(item=str(record.item.id)))
+        where = Where(item=str(record.item.id))
+        report.add(Code.FILTERED, "point cloud (option pointclouds)", format=FORMAT, where=where)
         report.ledger.drop_record(record)
         return None
 
