@@ -18,7 +18,6 @@ _LABELS = ("label_{n}", "label_0{n}", "label", "labels")
 _IMAGES = ("image_{n}", "image_0{n}", "image", "images", "data")
 _SETS = "ImageSets"
 _LOOKED_AT = 200
-_CONVENTIONS = ("training", "testing")
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -110,7 +109,7 @@ def _part(source: Path, prefix: str, camera: int) -> Part | None:
         folder = None
         kind = "tracking" if _folders(source / images) else "object"
     name = prefix.rstrip("/")
-    subset = name or None
+    subset = None if name in ("", "default") else name  # Datumaro's word for no subset
     return Part(prefix, kind, folder, images, velodyne, calib, subset)
 
 

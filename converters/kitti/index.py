@@ -56,6 +56,7 @@ class Index:
         self._scores: set[float] = set()
         self._placed = False
         self._unscored = False
+        self._rows = 0
         self._form = wire.PLAIN
         for number, part in enumerate(parts):
             if part.kind == "tracking":
@@ -195,7 +196,7 @@ class Index:
         clouds |= _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".pcd"))
         pictures = _frames_of(folders.listing(self.root, f"{prefix}{camera}/data", None))
         times = {name: self._times(f"{prefix}{name}/timestamps.txt") for name in ("velodyne_points", camera)}
-        own = raw.scene_extras(drive) | self._raw_calib(prefix)
+        own = {raw.FOLDER: folder} | raw.scene_extras(drive) | self._raw_calib(prefix)
         self.scenes.append(Scene(id=drive.scene, kind="lidar", frame_rate=10, extras={FORMAT: own}))
         count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
         if count > MOST_FRAMES:
@@ -247,12 +248,17 @@ class Index:
             if row.frame is not None and row.frame < MOST_FRAMES:
                 last = max(last, row.frame)
             self._placed = self._placed or row.has_3d
+            self._rows += 1
             if row.score is not None:
                 if len(self._scores) < 3:
                     self._scores.add(float(row.score))
-            elif row.name != wire.DONT_CARE:
+            else:
                 self._unscored = True
         return last
+
+    def results(self) -> bool:
+        """Whether the rows are results: there are some, and all have a score."""
+        return self._rows > 0 and not self._unscored and all(part.labels is not None for part in self.parts)
 
     def header_labels(self) -> tuple[Label, ...]:
         """The labels, in the order they were met."""

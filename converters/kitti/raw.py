@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters import frames
+from nucleus_convert.converters.filenames import safe_path
 from nucleus_convert.converters.kitti.objects import FORMAT, NEAR, UNLABELLED, Style, track_number, written
 from nucleus_convert.converters.model import Annotation, Cuboid, Scene
 from nucleus_convert.formats.kitti import tracklets as wire
 from nucleus_convert.formats.kitti.tracklets import FIELDS, Dialect, Pose, Tracklet
 
-TRACKLETS, STYLE, DIALECT, FILES = "tracklets", "style", "dialect", "files"
+TRACKLETS, STYLE, DIALECT, FILES, FOLDER = "tracklets", "style", "dialect", "files", "folder"
 POSE, SIZE, NAMES, MARK = "pose", "size", "fields", "mark"
 _FRESH = ("0", "0", "0", "0", "0", "0", "2", "-1", "-1", "-1", "0.0", "-1", "0.0", "0.0", "-1")
 _OCCLUSION, _TRUNCATION = FIELDS.index("occlusion"), FIELDS.index("truncation")
@@ -162,6 +163,9 @@ class Tracks:
         self.scene = scene.id
         self.wholes = _converted(own.get(TRACKLETS), list[Whole], [])
         self.style = _converted(own.get(STYLE), wire.Style, wire.Style())
+        folder = own.get(FOLDER)
+        self.folder = safe_path(folder if type(folder) is str else scene.id) if folder != "" else ""
+        self.days_files: dict[str, str] = _converted(own.get(FILES), dict[str, str], {})
         self.dialect: Dialect = _converted(own.get(DIALECT), Dialect, "devkit")
         self._runs: dict[Any, list[tuple[int, tuple[str, str, str], Pose, str]]] = {}
         self._loose = 0
@@ -197,6 +201,15 @@ class Tracks:
                         attributes=whole.attributes,
                         others=whole.others,
                     )
+
+    def file(self, name: str) -> str:
+        """Where a file of the drive goes."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+    def day(self, name: str) -> str:
+        """Where a file of the drive's day goes: the folder above, if there is one."""
+        above = self.folder.rpartition("/")[0]
+        return f"{above}/{name}" if above else self.file(name)
 
     def texts(self) -> Iterator[str]:
         """The text of the file, in pieces."""

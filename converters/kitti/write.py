@@ -15,7 +15,7 @@ from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, side
 from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
 from nucleus_convert.converters.kitti.folders import SIDE_FILE, TRACKLETS
-from nucleus_convert.converters.kitti.objects import FORMAT, SCORES, row_text, track_number, with_3d
+from nucleus_convert.converters.kitti.objects import FORMAT, RESULTS, SCORES, row_text, track_number, with_3d
 from nucleus_convert.converters.kitti.options import WriteOptions
 from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
 from nucleus_convert.converters.labelset import LabelSet
@@ -122,6 +122,8 @@ class _Tree:
         }
         self._begun: set[str] = set()
         self._drives = {name: raw.Tracks(scene) for name, scene in drives(labels, options).items()}
+        self._subsets: dict[str, list[str]] = {}
+        self._results = labels.header.extras.get(FORMAT, {}).get(RESULTS) is True
         self._times: dict[str, list[int | None]] = {}
 
     def begin(self) -> None:
@@ -167,13 +169,17 @@ class _Tree:
             return
         stem = self._free(f"{encoded.prefix}label/{encoded.stem}").removeprefix(f"{encoded.prefix}label/")
         changes: dict[str, Any] = {}
-        if rows or not results:
+        if rows or not (results or self._results):
             changes["labels"] = f"{encoded.prefix}label_{self.options.camera}/{stem}.txt"
             self._put(changes["labels"], encoded.form.joined([row.text for row in rows]).encode())
-        if results:
-            changes["results"] = f"{encoded.prefix}results/data/{stem}.txt"
+        if results or (self._results and not rows):
+            prefix = encoded.prefix if encoded.prefix != "training/" else ""
+            changes["results"] = f"{prefix}results/data/{stem}.txt"
             form = encoded.form if not rows else wire.PLAIN
             self._put(changes["results"], form.joined([row.text for row in results]).encode())
+        subset = encoded.kept.item.subset
+        if subset and not encoded.prefix.startswith(f"{subset}/"):
+            self._subsets.setdefault(subset, []).append(stem)
         if encoded.calib is not None:
             self._put(f"{encoded.prefix}calib/{stem}.txt", encoded.calib.encode())
         encoded.kept = msgspec.structs.replace(encoded.kept, **changes)
@@ -224,36 +230,39 @@ class _Tree:
         assert encoded.frame is not None
         scene, frame = encoded.frame
         item = encoded.kept.item
+        drive = self._drives[scene]
         if item.kind != "image":
-            encoded.kept = msgspec.structs.replace(encoded.kept, labels=f"{safe_path(scene)}/{TRACKLETS}")
+            encoded.kept = msgspec.structs.replace(encoded.kept, labels=drive.file(TRACKLETS))
             for annotation, size, pose in encoded.poses:
-                self._drives[scene].add(annotation, frame, size, pose)
+                drive.add(annotation, frame, size, pose)
         elif encoded.rows:
             self._labels(encoded)
         time = item.extras.get(FORMAT, {}).get(TIME)
         if type(time) is int:
             sensor = "velodyne_points" if item.kind != "image" else f"image_0{self.options.camera}"
-            times = self._times.setdefault(f"{safe_path(scene)}/{sensor}/timestamps.txt", [])
+            times = self._times.setdefault(drive.file(f"{sensor}/timestamps.txt"), [])
             times += [None] * (frame - len(times))
             times.append(time)
 
     def finish(self) -> None:
         """Write what is known at the end only: tracklets, times and calibration of raw drives."""
-        for scene, tracks in self._drives.items():
-            name = f"{safe_path(scene)}/{TRACKLETS}"
+        for tracks in self._drives.values():
+            name = tracks.file(TRACKLETS)
             self._begun.add(name)
             self.written.append(self.root / name)
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             for text in tracks.texts():
                 self._put(name, text.encode())
+            for file in calib.RAW_FILES:
+                if file in tracks.days_files:
+                    self._put(tracks.day(file), tracks.days_files[file].encode())
+        for subset, names in self._subsets.items():
+            self._put(f"ImageSets/{safe_path(subset)}.txt", "".join(f"{name}\n" for name in names).encode())
+        if {"train", "val"} <= self._subsets.keys() and "trainval" not in self._subsets:
+            both = sorted({*self._subsets["train"], *self._subsets["val"]})
+            self._put("ImageSets/trainval.txt", "".join(f"{name}\n" for name in both).encode())
         for name, times in self._times.items():
             self._put(name, timestamps.dump(times).encode())
-        for one in self.header.scenes:
-            files = one.extras.get(FORMAT, {}).get(raw.FILES, {})
-            if one.id in self._drives and isinstance(files, dict):
-                for name in calib.RAW_FILES:
-                    if type(files.get(name)) is str:
-                        self._put(f"{safe_path(one.id)}/{name}", files[name].encode())
 
     # ------------------------------------------------------------------ cuboids of point clouds
 

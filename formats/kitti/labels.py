@@ -145,9 +145,11 @@ def parse(text: str, name: str, kind: Kind, form: Form = PLAIN) -> Iterator[Row 
         words = line.split()
         if words:
             parts.append((1 if form.glued else number, line, words))
-            fewest = min(fewest, _numbers_at_end(words, skip + 1))
+            ending = _numbers_at_end(words, skip + 1)
+            if ending >= _WITHOUT_SCORE:  # a bad row says nothing of the others
+                fewest = min(fewest, ending)
     # With a score in every row; otherwise the further number is the end of a name, such as "car 2".
-    count = _WITHOUT_SCORE + (fewest > _WITHOUT_SCORE)
+    count = _WITHOUT_SCORE + (_WITHOUT_SCORE < fewest < 99)
     for number, line, words in parts:
         try:
             yield _row(line.removesuffix("\r"), words, count, kind, Where(file=name, line=number))
