@@ -9,6 +9,7 @@ Numbers are written with the fewest digits that give the same float32 again, as 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,9 +207,12 @@ _ROW: Final = np.dtype([
 """The text of a point in columns, filled up with NUL: of a number its sign, four digits, the point and three digits."""
 
 
-def _table(texts: list[str]) -> npt.NDArray[np.uint32]:
-    """Texts of at most four characters, as the numbers that their bytes make."""
-    return np.array(texts, "S4").view(np.uint32)
+@functools.cache
+def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Texts of 0 to 9999 and of .0 to .999, each of at most four characters, as the numbers that their bytes make."""
+    whole = [str(number) for number in range(10_000)]
+    rest = [f"{number / 1000:.3f}".rstrip("0")[1:].ljust(2, "0") for number in range(1000)]
+    return np.array(whole, "S4").view(np.uint32), np.array(rest, "S4").view(np.uint32)
 
 
 class _Texts:
@@ -217,8 +221,6 @@ class _Texts:
     def __init__(self) -> None:
         self.encoder = msgspec.json.Encoder()
         self.rows: npt.NDArray[np.void] | None = None
-        self.whole = _table([str(number) for number in range(10_000)])
-        self.rest = _table([f"{number / 1000:.3f}".rstrip("0")[1:].ljust(2, "0") for number in range(1000)])
 
     def of(self, points: Points) -> tuple[bytes, int]:
         """The JSON objects of points with finite coordinates, a comma behind each; how many have no intensity."""
@@ -237,6 +239,7 @@ class _Texts:
             for name, text in (("x=", b'{"x":'), ("y=", b',"y":'), ("z=", b',"z":'), ("i=", b',"i":'), ("end", b"},")):
                 self.rows[name] = text
         rows = self.rows[:size]
+        whole, rest = _tables()
         magnitude = np.abs(thousandths)
         wholes = magnitude // 1000
         rests = magnitude - 1000 * wholes
@@ -244,8 +247,8 @@ class _Texts:
         for column, name in enumerate("xyzi"):
             into = rows[name]
             into["sign"] = signs[:, column]
-            into["whole"] = self.whole[wholes[:, column]]
-            into["rest"] = self.rest[rests[:, column]]
+            into["whole"] = whole[wholes[:, column]]
+            into["rest"] = rest[rests[:, column]]
         return rows.tobytes().translate(None, b"\0")
 
     def _searched(self, points: Points) -> tuple[bytes, int]:
