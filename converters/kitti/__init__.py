@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from nucleus_convert.converters.kitti.options import ReadOptions, WriteOptions
 from nucleus_convert.converters.kitti.read import read, sniff
-from nucleus_convert.converters.kitti.write import drives, sequences, write
+from nucleus_convert.converters.kitti.write import drives, pictured, sequences, write
 from nucleus_convert.converters.labelset import LabelSet, Step
 from nucleus_convert.converters.protocol import Feature, Spec
 from nucleus_convert.converters.report import Report
@@ -43,14 +43,15 @@ SPEC = Spec(
 
 
 def narrowed(labels: LabelSet, *, options: WriteOptions, report: Report) -> tuple[Spec, Step | None]:
-    """Sequences and drives have words for scenes and tracks, which single images have not."""
-    if not sequences(labels, options) and not drives(labels, options):
-        return SPEC, None
+    """Sequences and drives have words for scenes and tracks, pictures for masks, which label files have not."""
+    more = _SEQUENCES if sequences(labels, options) or drives(labels, options) else frozenset()
+    if pictured(labels, options):
+        more |= {Feature.MASK}
     spec = Spec(
         name=SPEC.name,
         title=SPEC.title,
-        holds=_HOLDS | _SEQUENCES,
-        carries=SPEC.carries - _SEQUENCES,
+        holds=_HOLDS | more,
+        carries=SPEC.carries - more,
         layout=SPEC.layout,
         suffix=SPEC.suffix,
         reference=SPEC.reference,

@@ -11,9 +11,10 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.filenames import safe_path, without_suffix
-from nucleus_convert.converters.kitti import raw, side
+from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.objects import (
     FORMAT,
+    PICTURES,
     UNLABELLED,
     Meaning,
     Style,
@@ -24,7 +25,7 @@ from nucleus_convert.converters.kitti.objects import (
 )
 from nucleus_convert.converters.kitti.records import CALIB, FORM, view_of
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, text_of_camera
-from nucleus_convert.converters.model import KINDS, Annotation, Box, Cuboid, Item, Record
+from nucleus_convert.converters.model import KINDS, Annotation, Box, Cuboid, Item, Mask, Record
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.kitti import labels as wire
 from nucleus_convert.formats.kitti.labels import Form, Row
@@ -44,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drives: Mapping[str, str]
     """Scenes that are written as raw drives, and in which dialect."""
     scores: bool
+    classes: Mapping[str, int] | None
+    """Numbers of classes, if masks are written as pictures."""
     calibs: Mapping[str, str]
 
 
@@ -67,6 +70,7 @@ class Encoded(msgspec.Struct):
         calib: its calibration; None: it has none of its own, or the sequence's says it.
         sequence: whether it is a frame of one.
         flat: of a frame of a scene: its tracked objects that are 2-D only, by place among the rows.
+        semantic, instance: its pictures.
         cuboids: of a point cloud: its objects that are cuboids.
         poses: of a point cloud of a raw drive: its objects, their sizes and poses.
     """
@@ -79,6 +83,8 @@ class Encoded(msgspec.Struct):
     calib: str | None = None
     sequence: bool = False
     flat: dict[int, Annotation] = {}
+    semantic: bytes | None = None
+    instance: bytes | None = None
     cuboids: tuple[Annotation, ...] = ()
     poses: list[tuple[Annotation, tuple[str, str, str], Pose]] = []
 
@@ -141,6 +147,8 @@ class Rows:
         own = item.extras.get(FORMAT, {})
         if FORM in own and not sequence:
             made.form = form_of(own[FORM])
+        if self.settings.classes is not None:
+            self._draw(record, made, report)
         made.calib = self._calib(item, sequence=sequence)
         return made
 
@@ -234,9 +242,12 @@ class Rows:
     def _count(self, record: Record, texts: list[str | None], report: Report) -> None:
         for annotation, text in zip(record.annotations, texts, strict=True):
             drawn = annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]
-            shown = (Box, Cuboid) if text is not None else ()
+            shown: tuple[type[Any], ...] = (Box, Cuboid) if text is not None else ()
+            if self.settings.classes is not None:
+                shown += (Mask,)
+            seen = text is not None or any(type(one) in shown for one in drawn)
             fate: Fate = (
-                ("object", "carried" if text is None else "written"),
+                ("object", "written" if seen else "carried"),
                 *((KINDS[type(one)], "written" if type(one) in shown else "carried") for one in drawn),
             )
             report.ledger.fate(fate)
@@ -247,6 +258,28 @@ class Rows:
                     format=FORMAT,
                     where=Where(item=str(record.item.id)),
                 )
+
+    def _draw(self, record: Record, made: Encoded, report: Report) -> None:
+        """Paint the masks of an image."""
+        item = record.item
+        wanted = item.extras.get(FORMAT, {}).get(PICTURES)
+        names = wanted if isinstance(wanted, list | tuple) else ["semantic", "instance"]
+        found = [one for one in record.annotations if one.shape(Mask) is not None]
+        if not found and wanted is None:
+            return
+        mask: Any = found[0].shape(Mask) if found else item
+        if not mask.height or not mask.width:
+            return
+        semantic, instance, covered, beyond = semantics.drawn(
+            found, self.settings.classes or {}, mask.height, mask.width, silent="silent" in names
+        )
+        where = Where(item=str(item.id))
+        if covered:
+            report.add(Code.MASK_OVERLAP, "painted in order", format=FORMAT, where=where, count=covered)
+        if beyond:
+            report.add(Code.MASK_OVERFLOW, "in one class", format=FORMAT, where=where, count=beyond)
+        made.semantic = semantic if "semantic" in names else None
+        made.instance = instance if "instance" in names else None
 
     # ------------------------------------------------------------------ point clouds
 

@@ -28,6 +28,7 @@ class Part(msgspec.Struct, frozen=True):
         kind: of which benchmark the labels are.
         labels: folder of label files; None: there are none, as for the test set.
         images, velodyne, calib: their folders.
+        semantic, instance: folders of pictures of classes and of instances.
         subset: what the folder says of the items in it.
         one: the only label file to read.
     """
@@ -38,6 +39,8 @@ class Part(msgspec.Struct, frozen=True):
     images: str | None = None
     velodyne: str | None = None
     calib: str | None = None
+    semantic: str | None = None
+    instance: str | None = None
     subset: str | None = None
     one: str | None = None
 
@@ -51,7 +54,7 @@ def find(source: Path, camera: int) -> list[Part]:
     if here is not None:
         return [here]
     found = [part for name in _folders(source) if (part := _part(source, f"{name}/", camera)) is not None]
-    if any(part.labels is not None for part in found):
+    if any(part.labels is not None or part.semantic or part.instance for part in found):
         return found
     kind = _first_kind(source)
     return [Part("", kind, labels="")] if kind is not None else []
@@ -98,19 +101,32 @@ def _part(source: Path, prefix: str, camera: int) -> Part | None:
         kind = _first_kind(source / folder)
     velodyne = first(("velodyne", "velodyne_points"))
     calib, images = first(("calib",)), first(_IMAGES)
+    semantic, instance = first(("semantic",)), first(("instance",))
+    pictured = any(one is not None and _has_png(source / one) for one in (semantic, instance))
     if folder is not None and kind is None:
         # Empty files say nothing, but a folder of that name beside calibration does.
         if not ({f"label_{camera}", f"label_0{camera}"} & set(names)) or not _only_empty(source / folder):
             return None
         kind = "tracking" if f"label_0{camera}" in names else "object"
     if kind is None:
+        if pictured:
+            return Part(prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix))
         if images is None or images.rpartition("/")[2] not in (f"image_{camera}", f"image_0{camera}"):
             return None
         folder = None
         kind = "tracking" if _folders(source / images) else "object"
+    return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix))
+
+
+def _subset(prefix: str) -> str | None:
+    """What a folder says of its items; "default" is Datumaro's word for no subset."""
     name = prefix.rstrip("/")
-    subset = None if name in ("", "default") else name  # Datumaro's word for no subset
-    return Part(prefix, kind, folder, images, velodyne, calib, subset)
+    return None if name in ("", "default") else name
+
+
+def _has_png(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.endswith(".png") for entry in entries)
 
 
 def _folders(root: Path) -> list[str]:
@@ -188,6 +204,19 @@ def subsets(root: Path) -> dict[str, str]:
             for word in (folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").split():
                 found.setdefault(word, name)
         break
+    return found
+
+
+def class_names(root: Path) -> dict[int, tuple[str, str]]:
+    """Number of a class -> name and colour, as Datumaro's label_colors.txt has them: by line."""
+    path = root / "label_colors.txt"
+    found: dict[int, tuple[str, str]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.split(None, 3)
+            if len(words) == 4 and all(word.isdigit() and int(word) < 256 for word in words[:3]):
+                red, green, blue = map(int, words[:3])
+                found[len(found)] = (words[3].strip(), f"#{red:02x}{green:02x}{blue:02x}")
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ReadError, SchemaError, Where
-from nucleus_convert.converters.kitti import folders, raw
+from nucleus_convert.converters.kitti import folders, raw, semantics
 from nucleus_convert.converters.kitti.folders import Part
 from nucleus_convert.converters.kitti.objects import FORMAT
 from nucleus_convert.converters.kitti.options import ReadOptions
@@ -36,6 +36,8 @@ class Entry(NamedTuple):
     scene: str | None = None
     frame: int | None = None
     subset: str | None = None
+    semantic: str | None = None
+    instance: str | None = None
     drive: int | None = None
     time: int | None = None
 
@@ -57,6 +59,7 @@ class Index:
         self._placed = False
         self._unscored = False
         self._rows = 0
+        self.classes: set[int] = set()
         self._form = wire.PLAIN
         for number, part in enumerate(parts):
             if part.kind == "tracking":
@@ -91,10 +94,14 @@ class Index:
         pictures = folders.listing(root, part.images, None)
         clouds = folders.listing(root, part.velodyne, ".bin")
         calibs = folders.listing(root, part.calib, ".txt")
+        semantic = folders.listing(root, part.semantic, ".png")
+        instance = folders.listing(root, part.instance, ".png")
         said = folders.subsets(root)
         several = len(self.parts) > 1
         guessed = pictured = 0
-        for stem in sorted({*files, *pictures, *clouds}):
+        for stem in sorted({*files, *pictures, *clouds, *semantic, *instance}):
+            self._show(semantic.get(stem), instance=False)
+            self._show(instance.get(stem), instance=True)
             if stem in files:
                 self._look(root / files[stem], "object")
             cloud = clouds.get(stem)
@@ -113,17 +120,29 @@ class Index:
             }
             if cloud is not None:
                 self.entries.append(Entry(number, **common))
-            if stem in files or stem in pictures:
+            if stem in files or stem in pictures or stem in semantic or stem in instance:
                 image = pictures.get(stem)
                 if image is None:
                     pictured += 1
                     image = f"{part.images or part.prefix + self._image_folder(part)}/{stem}.png".lstrip("/")
-                self.entries.append(Entry(number, image=image, labels=files.get(stem), **common))
+                self.entries.append(Entry(
+                    number,
+                    image=image,
+                    labels=files.get(stem),
+                    semantic=semantic.get(stem),
+                    instance=instance.get(stem),
+                    **common,
+                ))
         self._told(pictured, "images that are not here: named as KITTI names them (.png)")
         self._told(guessed, "point clouds that are not here: named as KITTI names them (option clouds)")
 
     def _image_folder(self, part: Part) -> str:
-        return f"image_{self.options.camera}" if part.labels else ""
+        return f"image_{self.options.camera}" if part.labels or part.semantic or part.instance else ""
+
+    def _show(self, name: str | None, *, instance: bool) -> None:
+        """Note the classes of a picture."""
+        if name is not None:
+            self.classes.update(semantics.classes_shown(self.root / name, instance=instance))
 
     def _told(self, count: int, what: str) -> None:
         if count:
@@ -260,9 +279,20 @@ class Index:
         """Whether the rows are results: there are some, and all have a score."""
         return self._rows > 0 and not self._unscored and all(part.labels is not None for part in self.parts)
 
+    def class_names(self) -> dict[int, str]:
+        """Number of a class in pictures -> its name."""
+        said = {number: name for number, (name, _) in folders.class_names(self.root).items()}
+        return said or dict(semantics.NAMES)
+
     def header_labels(self) -> tuple[Label, ...]:
-        """The labels, in the order they were met."""
-        return tuple(Label(name=name) for name in self.labels)
+        """The labels: of pictures by number, of rows in the order they were met."""
+        made = {name: Label(name=name) for name in self.labels}
+        colours = folders.class_names(self.root)
+        names = self.class_names()
+        for number in sorted(self.classes):
+            name = names.get(number, str(number))
+            made[name] = Label(name=name, id=number, color=colours[number][1] if number in colours else None)
+        return tuple(made.values())
 
 
 def read_bytes(path: Path) -> bytes:

@@ -18,7 +18,7 @@ from nucleus_convert.formats.kitti import labels
 from nucleus_convert.formats.kitti.labels import DONT_CARE, Row
 
 FORMAT = "kitti"
-TEXT, ALPHA, SCORES, RESULTS = "text", "alpha", "scores", "results"
+TEXT, ALPHA, SCORES, RESULTS, PICTURES = "text", "alpha", "scores", "results", "pictures"
 UNLABELLED = "unlabelled"
 NEAR = 1e-6
 """Metres, pixels or radians by which an object may differ from its row and still be the same."""

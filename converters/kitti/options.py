@@ -46,6 +46,11 @@ class WriteOptions(pydantic.BaseModel, extra="forbid", frozen=True):
         description="decimals of numbers that are not the source's own: the development kit writes 2; by default as"
         " many as it takes",
     )
+    pictures: Literal["auto", "none", "png"] = pydantic.Field(
+        "auto",
+        description="masks as pictures of classes (semantic) and of instances (instance); auto: where the source had"
+        " such pictures",
+    )
     layout: Literal["auto", "object", "tracking"] = pydantic.Field(
         "auto", description="a file for each image, or for each sequence; auto: as the data set has scenes"
     )

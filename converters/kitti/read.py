@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from nucleus_convert.converters.errors import ReadError, UnknownFormatError, Where
 from nucleus_convert.converters.kitti import folders, side
 from nucleus_convert.converters.kitti.index import Index
-from nucleus_convert.converters.kitti.objects import FORMAT, RESULTS, SCORES, Meaning
+from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, Meaning
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.records import CALIB, KittiSource
 from nucleus_convert.converters.labelset import LabelSet
@@ -47,16 +48,19 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     root = source.parent if source.is_file() else source
     index = Index(source, parts, options, report)
     meaning = Meaning(index.scored(), options.predictions)
-    own = {} if meaning.scores else {SCORES: False}
+    own: dict[str, Any] = {} if meaning.scores else {SCORES: False}
     if meaning.scores and index.results():
         own[RESULTS] = True
+    if index.classes:
+        own[PICTURES] = True
     header = Header(
         labels=index.header_labels(),
         scenes=tuple(index.scenes),
         extras={FORMAT: own} if own else {},
     )
     records = KittiSource(
-        root=root, options=options, meaning=meaning, entries=index.entries, calibs=_calibs(header), drives=index.drives
+        root=root, options=options, meaning=meaning, entries=index.entries, calibs=_calibs(header), drives=index.drives,
+        names=index.class_names(),
     )
     return LabelSet(header, records, size=len(index.entries), images=root)
 

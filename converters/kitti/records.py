@@ -12,9 +12,9 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
-from nucleus_convert.converters.kitti import raw, side
+from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.index import Entry, read_bytes
-from nucleus_convert.converters.kitti.objects import FORMAT, Meaning, objects_of
+from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
 from nucleus_convert.converters.model import Annotation, Item, Record, SceneRef
@@ -35,6 +35,7 @@ class KittiSource(msgspec.Struct, frozen=True):
         lines: offset and length of the lines of our side file, for one that this program wrote.
         calibs: scene -> the text of its calibration.
         drives: raw drives.
+        names: number of a class in pictures -> its name.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class KittiSource(msgspec.Struct, frozen=True):
     side_file: RowFile | None = None
     calibs: Mapping[str, str] = {}
     drives: list[raw.Drive] = []
+    names: Mapping[int, str] = {}
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records of items ``start`` to ``stop``."""
@@ -118,11 +120,41 @@ class _Reader:
             rows, form = self._rows(entry)
             if form != wire.PLAIN:
                 own[FORM] = msgspec.to_builtins(form)
+        masks = self._masks(entry, own)
         item = self._item(entry, view, own)
         if rows and any(row.has_3d for row in rows):
             tell(view, self.report, Where(item=str(item.id)))
         found = objects_of(rows, view, self.source.meaning, entry.scene)
-        return Record(item, tuple(self._wanted(found, item)))
+        return Record(item, (*self._wanted(found, item), *masks))
+
+    def _masks(self, entry: Entry, own: dict[str, Any]) -> list[Annotation]:
+        """The regions of a frame's pictures."""
+        if entry.semantic is None and entry.instance is None:
+            return []
+        paths = [None if name is None else self.root / name for name in (entry.semantic, entry.instance)]
+        try:
+            found = semantics.read(paths[0], paths[1])
+        except ReadError as error:
+            self.report.reject(error, entry.semantic or entry.instance, kind="picture")
+            return []
+        if found.disagreeing:
+            self.report.add(
+                Code.AMBIGUOUS,
+                "pixels whose class is another in the semantic picture than in the instance picture, which counts",
+                format=FORMAT,
+                where=Where(file=entry.instance),
+                count=found.disagreeing,
+            )
+        own[PICTURES] = [
+            name
+            for name, there in (
+                ("semantic", entry.semantic is not None),
+                ("instance", entry.instance is not None),
+                ("silent", found.silent),
+            )
+            if there
+        ]
+        return semantics.annotated(found.found, self.source.names)
 
     def _view(self, entry: Entry, own: dict[str, Any]) -> View:
         if entry.calib is None:

@@ -44,10 +44,17 @@ class Region(NamedTuple):
 
 
 class Regions(NamedTuple):
-    """The regions of a frame by class and instance, and the pixels whose two pictures name different classes."""
+    """The regions of a frame by class and instance.
+
+    Attributes:
+        found: the regions.
+        disagreeing: pixels whose two pictures name different classes.
+        silent: whether the instance picture has 0 where only the semantic picture names a class.
+    """
 
     found: list[Region]
     disagreeing: int
+    silent: bool = False
 
 
 # --- pictures to masks ---------------------------------------------------------------------------------
@@ -105,6 +112,7 @@ def _pixels(path: Path, folder: Path | None) -> npt.NDArray[Any]:
 
 def regions(classes: npt.NDArray[Any] | None, values: npt.NDArray[Any] | None) -> Regions:
     """The regions in arrays of one shape (height, width): classes, and class * 256 + instance."""
+    silent = False
     if values is None:
         if classes is None:
             return Regions([], 0)
@@ -112,6 +120,7 @@ def regions(classes: npt.NDArray[Any] | None, values: npt.NDArray[Any] | None) -
     else:
         whole, disagreeing = values.astype(np.int64), 0
         if classes is not None:
+            silent = bool(np.any((values == 0) & (classes != 0)))
             said = values != 0
             disagreeing = int(np.count_nonzero(said & (values >> 8 != classes)))
             whole = np.where(said, whole, classes.astype(np.int64) << 8)
@@ -120,7 +129,7 @@ def regions(classes: npt.NDArray[Any] | None, values: npt.NDArray[Any] | None) -
         Region(value >> 8, value & MOST, Mask(masks.encode_counts(runs), height, width))
         for value, runs in indexmap.split(whole).items()
     ]
-    return Regions(found, disagreeing)
+    return Regions(found, disagreeing, silent)
 
 
 def annotated(found: Iterable[Region], names: Mapping[int, str], format: str = "kitti") -> list[Annotation]:
@@ -250,3 +259,36 @@ def _lost(flat: npt.NDArray[np.uint16], layer: Layer) -> int:
     """The pixels of a layer that another value was painted over."""
     inside = masks.expand(masks.decode_counts(layer.mask.counts)).view(np.bool_)
     return int(np.count_nonzero(inside & (flat[: len(inside)] != (layer.klass << 8 | layer.instance))))
+
+
+def classes_shown(path: Path, *, instance: bool) -> list[int]:
+    """The numbers of the classes in a picture; none if it cannot be read.
+
+    Args:
+        path: the picture.
+        instance: whether it is one of instances.
+    """
+    try:
+        values = np.unique(_pixels(path, None))
+    except ReadError:
+        return []
+    numbers: list[int] = np.unique(values >> 8 if instance else values).tolist()
+    return [number for number in numbers if 0 < number <= MOST]
+
+
+def drawn(
+    found: Sequence[Annotation], classes: Mapping[str, int], height: int, width: int, *, silent: bool
+) -> tuple[bytes, bytes, int, int]:
+    """The semantic and the instance picture of a frame's masks, as PNG.
+
+    Returns:
+        Both pictures, how many masks lost pixels to others, and how many objects no number was left for.
+    """
+    layers, beyond = numbered(found, classes)
+    made = pictures(layers, height, width)
+    instance = made.instance
+    if silent:
+        instance = np.where(instance & MOST, instance, 0).astype(np.uint16)
+    covered = sum(count > 0 for count in made.lost)
+    semantic = png.encode(np.ascontiguousarray(made.semantic))
+    return semantic, png.encode_deep(np.ascontiguousarray(instance)), covered, len(beyond)

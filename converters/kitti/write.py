@@ -12,10 +12,10 @@ from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.filenames import Names, safe_path
-from nucleus_convert.converters.kitti import raw, side
+from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
 from nucleus_convert.converters.kitti.folders import SIDE_FILE, TRACKLETS
-from nucleus_convert.converters.kitti.objects import FORMAT, RESULTS, SCORES, row_text, track_number, with_3d
+from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, row_text, track_number, with_3d
 from nucleus_convert.converters.kitti.options import WriteOptions
 from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
 from nucleus_convert.converters.labelset import LabelSet
@@ -35,6 +35,13 @@ def sequences(labels: LabelSet, options: WriteOptions) -> frozenset[str]:
     if options.layout == "object":
         return frozenset()
     return frozenset(scene.id for scene in labels.header.scenes if raw.TRACKLETS not in scene.extras.get(FORMAT, {}))
+
+
+def pictured(labels: LabelSet, options: WriteOptions) -> bool:
+    """Whether masks are written as pictures."""
+    if options.pictures == "auto":
+        return labels.header.extras.get(FORMAT, {}).get(PICTURES) is True
+    return options.pictures == "png"
 
 
 def drives(labels: LabelSet, options: WriteOptions) -> dict[str, Scene]:
@@ -60,6 +67,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
         tracking=sequences(labels, options),
         drives={name: raw.Tracks(scene).dialect for name, scene in drives(labels, options).items()},
         scores=header.extras.get(FORMAT, {}).get(SCORES) is not False,
+        classes=semantics.classes_of(header.labels) if pictured(labels, options) else None,
         calibs={
             scene.id: text
             for scene in header.scenes
@@ -169,7 +177,11 @@ class _Tree:
             return
         stem = self._free(f"{encoded.prefix}label/{encoded.stem}").removeprefix(f"{encoded.prefix}label/")
         changes: dict[str, Any] = {}
-        if rows or not (results or self._results):
+        for folder, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
+            if data is not None:
+                self._put(f"{encoded.prefix}{folder}/{stem}.png", data)
+        # A set of pictures only has no label files.
+        if rows or not (results or self._results or encoded.semantic or encoded.instance):
             changes["labels"] = f"{encoded.prefix}label_{self.options.camera}/{stem}.txt"
             self._put(changes["labels"], encoded.form.joined([row.text for row in rows]).encode())
         if results or (self._results and not rows):

@@ -345,7 +345,7 @@ def _classes(place: Path) -> list[str]:
     for path in sorted(place.iterdir()):
         if path.name.startswith(".") or not path.is_dir():
             continue
-        if path.name.lower() in ("images", "labels", "annotations"):
+        if path.name.lower() in ("images", "image_2", "image_02", "labels", "annotations"):
             return []
         with os.scandir(path) as entries:
             files = [entry.name for entry in entries]

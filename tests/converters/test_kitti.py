@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from nucleus_convert import Report, convert, read, write
+from nucleus_convert.converters import masks, png
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.labelset import LabelSet, from_records
 from nucleus_convert.converters.model import (
@@ -21,6 +23,7 @@ from nucleus_convert.converters.model import (
     Header,
     Item,
     Label,
+    Mask,
     Record,
     Scene,
     SceneRef,
@@ -392,3 +395,40 @@ def test_paths_of_a_side_file_do_not_leave_the_folder(fixtures: Path, tmp_path: 
     records = list(read(tmp_path / "k", "kitti").records(report))
     assert report.count("stale", "a label file") == 1
     assert msgspec.json.encode(records).count(b'"label"') == 3
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_pictures_of_classes_and_instances_come_back_by_way_of_nucleus(tmp_path: Path, silent: bool) -> None:
+    instance = np.zeros((6, 8), np.uint16)
+    instance[:3], instance[3:] = 23 << 8, 7 << 8
+    instance[2:4, 1:3], instance[4:, 5:] = 6659, 26 << 8 | 1  # cars 3 and 1
+    semantic = (instance >> 8).astype(np.uint8)
+    if silent:
+        instance[instance & 255 == 0] = 0
+    root = tmp_path / "source/training"
+    for name, data in (("semantic", png.encode(semantic)), ("instance", png.encode_deep(instance))):
+        (root / name).mkdir(parents=True)
+        (root / name / "000000_10.png").write_bytes(data)
+    labels = read(tmp_path / "source", "kitti")
+    assert [label.name for label in labels.header.labels] == ["road", "sky", "car"]
+    assert sorted(str(one.label) for one in labels.annotations()) == ["car", "car", "road", "sky"]
+    convert(tmp_path / "source", tmp_path / "n", source="kitti")
+    convert(tmp_path / "n", tmp_path / "k", source="nucleus", target="kitti")
+    for name, pixels in (("semantic", semantic), ("instance", instance)):
+        found = png.decode((tmp_path / "k/training" / name / "000000_10.png").read_bytes())
+        assert found.tolist() == pixels.tolist()
+    assert not (tmp_path / "k/training/label_2").exists()
+
+
+def test_masks_of_others_are_pictures_when_asked_for(tmp_path: Path) -> None:
+    square = Mask(masks.encode_counts([0, 2, 2, 2, 2]), 4, 2)
+    report = write(
+        one(Annotation(label="car", shapes=(square,)), width=2, height=4), tmp_path / "k", "kitti", pictures="png"
+    )
+    found = png.decode((tmp_path / "k/training/instance/a.png").read_bytes())
+    assert found.tolist() == [[6657, 6657], [6657, 6657], [0, 0], [0, 0]]  # Cityscapes' car is class 26
+    assert report.ledger.balance()["mask"]["written"] == 1
+    assert [entry.shapes for entry in read(tmp_path / "k", "kitti").annotations()] == [(square,)]
