@@ -59,14 +59,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """An item that belongs into a scene; ``metadata`` and ``more`` (unknown keys) are JSON."""
+    """An item that belongs into a scene.
+
+    ``metadata`` and ``more`` (unknown keys) are JSON, or where it stands in the writer's spool.
+    """
 
     index: int
     reference_id: str
     kind: str
     url: str
-    metadata: bytes
-    more: bytes = b"{}"
+    metadata: bytes | tuple[int, int]
+    more: bytes | tuple[int, int] = b"{}"
     scene: str | None = None
     frame: int = 0
     sensor: str | None = None

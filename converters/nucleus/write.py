@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -28,6 +29,8 @@ from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.parts import PartWriter, cut, rewrite
 from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
 
+_SHORT = 64
+"""Bytes of a frame's metadata up to which it is held."""
 _PROBES = 16
 """Records looked at to see whether the data set has several subsets."""
 
@@ -104,11 +107,13 @@ class _Writer:
         self.clouds: list[str] = []
         self.frames: list[tuple[int, Frame]] = []
         self.written: list[Path] = []
+        self._spool: IO[bytes] | None = None
         self._seen: set[int] = set()
 
     def run(self) -> list[Path]:
         limit = self.options.part_bytes
         with ExitStack() as stack:
+            self._spool = stack.enter_context(tempfile.TemporaryFile())
             items, annotations, predictions, scenes = (
                 stack.enter_context(PartWriter(self.folder, stem, limit))
                 for stem in (wire.ITEMS, wire.ANNOTATIONS, wire.PREDICTIONS, wire.SCENES)
@@ -136,11 +141,15 @@ class _Writer:
                 done += chunk.count
             known = {scene.id: scene for scene in self.labels.header.scenes}
             conflicts = self.item_kinds.conflicts
-            assembled = assemble(self.frames, known, conflicts, self.report)
-            for line in assembled.items:
-                items.write(line)
-            for line in assembled.scenes:
-                scenes.write(line)
+            assembled = assemble(
+                self.frames,
+                known,
+                conflicts,
+                self.report,
+                texts=self._text,
+                scene=scenes.write,
+                item=items.write,
+            )
             self._scene_categories(assembled.ids, annotations, predictions)
             paths = {
                 wire.ITEMS: items.close(always=True),
@@ -193,7 +202,24 @@ class _Writer:
         self.clouds.extend(chunk.clouds)
         for name, used in chunk.taxonomies.items():
             self.taxonomies.setdefault(name, {}).update(dict.fromkeys(used))
-        self.frames.extend((done + frame.index, frame) for frame in chunk.frames)
+        for frame in chunk.frames:
+            # Scenes are written when all frames have been seen: until then what is long waits on the disk.
+            kept = msgspec.structs.replace(frame, metadata=self._put(frame.metadata), more=self._put(frame.more))
+            self.frames.append((done + frame.index, kept))
+
+    def _put(self, text: Any) -> Any:
+        if len(text) <= _SHORT:
+            return text
+        assert self._spool is not None
+        start = self._spool.seek(0, 2)
+        return start, self._spool.write(text)
+
+    def _text(self, kept: Any) -> bytes:
+        if type(kept) is bytes:
+            return kept
+        assert self._spool is not None
+        self._spool.seek(kept[0])
+        return self._spool.read(kept[1])
 
     def _mark(self, number: int, places: dict[str, tuple[int, int]]) -> None:
         """Note where a chunk stands: each is of so many items of the source, read or not."""
