@@ -104,8 +104,9 @@ def _part(source: Path, prefix: str, camera: int) -> Part | None:
     semantic, instance = first(("semantic",)), first(("instance",))
     pictured = any(one is not None and _has_png(source / one) for one in (semantic, instance))
     if folder is not None and kind is None:
-        # Empty files say nothing, but a folder of that name beside calibration does.
-        if not ({f"label_{camera}", f"label_0{camera}"} & set(names)) or not _only_empty(source / folder):
+        # Empty or damaged files say nothing, but the name of their folder does, and so do the folders beside it.
+        ours = {f"label_{camera}", f"label_0{camera}"} & set(names)
+        if not ours or not (calib or velodyne or _only_empty(source / folder)):
             return None
         kind = "tracking" if f"label_0{camera}" in names else "object"
     if kind is None:

@@ -18,9 +18,6 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.kitti import calib, timestamps
 from nucleus_convert.formats.kitti import labels as wire
 
-MOST_FRAMES = 1_000_000
-"""In one sequence; a label row may claim any."""
-
 
 class Entry(NamedTuple):
     """A frame's image with its labels, or its point cloud. Paths are relative to the source.
@@ -218,9 +215,10 @@ class Index:
         own = {raw.FOLDER: folder} | raw.scene_extras(drive) | self._raw_calib(prefix)
         self.scenes.append(Scene(id=drive.scene, kind="lidar", frame_rate=10, extras={FORMAT: own}))
         count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
-        if count > MOST_FRAMES:
+        if count > wire.MOST_FRAMES:
             raise SchemaError(
-                f"tracklets of {count:,} frames, more than {MOST_FRAMES:,}", Where(file=str(self.root / drive.path))
+                f"tracklets of {count:,} frames, more than {wire.MOST_FRAMES:,}",
+                Where(file=str(self.root / drive.path)),
             )
         number = len(self.drives)
         self.drives.append(drive)
@@ -261,10 +259,11 @@ class Index:
         self._form = wire.form_of(text)
         for row in wire.parse(text, str(path), kind, self._form):
             if isinstance(row, wire.Bad):
+                last = max(last, 0)  # a frame for it to be rejected with
                 continue
             if row.name != wire.DONT_CARE or self.options.dontcare == "keep":
                 self.labels.setdefault(row.name)
-            if row.frame is not None and row.frame < MOST_FRAMES:
+            if row.frame is not None:
                 last = max(last, row.frame)
             self._placed = self._placed or row.has_3d
             self._rows += 1
@@ -312,7 +311,7 @@ def read_bytes(path: Path) -> bytes:
 
 def _frames_of(found: dict[str, str]) -> dict[int, str]:
     """Frame -> path."""
-    return {int(stem): path for stem, path in found.items() if stem.isdigit() and int(stem) < MOST_FRAMES}
+    return {int(stem): path for stem, path in found.items() if stem.isdigit() and int(stem) < wire.MOST_FRAMES}
 
 
 def _at(times: list[int | None], frame: int) -> int | None:
@@ -324,6 +323,6 @@ def _by_folder(found: dict[str, str]) -> dict[str, dict[int, str]]:
     result: dict[str, dict[int, str]] = {}
     for stem, path in found.items():
         folder, _, name = stem.rpartition("/")
-        if folder and name.isdigit() and int(name) < MOST_FRAMES:
+        if folder and name.isdigit() and int(name) < wire.MOST_FRAMES:
             result.setdefault(folder, {})[int(name)] = path
     return result

@@ -123,6 +123,9 @@ def tell(view: View, report: Report, where: Where) -> None:
             format="kitti",
             where=where,
         )
+    if view.rig.calibrated and view.projection is None:
+        (absent,) = (key for key in view.missing if key.startswith("P"))
+        report.add(Code.ASSUMED, f"no {absent}: images have no camera", format="kitti", where=where)
     if view.skewed:
         report.add(
             Code.OUT_OF_RANGE, "rotations of a calibration that are not orthonormal", format="kitti", where=where

@@ -118,9 +118,12 @@ def parse(text: str, name: str | None = None) -> Calibration:
     """Read the text of a calibration file.
 
     Raises:
+        MalformedFileError: it is no text.
         SchemaError: a matrix that is known by its key has letters, numbers that are not finite or the wrong count of
             them, is singular or a mirror; or a key stands twice with other numbers. With file and line.
     """
+    if "\0" in text:
+        raise MalformedFileError("the file is no text", Where(file=name), "is it a calibration file?")
     numbers: dict[str, tuple[float, ...]] = {}
     texts: dict[str, str] = {}
     colons: list[bool] = []

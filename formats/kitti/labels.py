@@ -104,6 +104,9 @@ class Form(msgspec.Struct, frozen=True):
 
 
 PLAIN: Final = Form()
+_OCCLUSIONS = frozenset({"-1", "0", "1", "2", "3"})
+MOST_FRAMES: Final = 1_000_000
+"""In one sequence; a row may claim any."""
 
 
 def decode(data: bytes, name: str) -> str:
@@ -152,7 +155,8 @@ def parse(text: str, name: str, kind: Kind, form: Form = PLAIN) -> Iterator[Row 
     count = _WITHOUT_SCORE + (_WITHOUT_SCORE < fewest < 99)
     for number, line, words in parts:
         try:
-            yield _row(line.removesuffix("\r"), words, count, kind, Where(file=name, line=number))
+            own = _columns(words[skip:], count)
+            yield _row(line.removesuffix("\r"), words, own, kind, Where(file=name, line=number))
         except SchemaError as error:
             yield Bad(line.strip(), error)
 
@@ -179,11 +183,31 @@ def _numbers_at_end(words: list[str], least: int) -> int:
     return min(count, _WITHOUT_SCORE + 1)
 
 
+def _columns(words: list[str], count: int) -> int:
+    """How many numbers follow the name in a row of a file where rows have ``count``.
+
+    Some rows may have a score though others have none, and a name may end with a number. The second column tells: it
+    is a whole number from -1 to 3. Where both readings, or neither, are right, the file decides.
+    """
+    if _numbers_at_end(words, 1) <= _WITHOUT_SCORE:
+        return count
+    scored = words[-_WITHOUT_SCORE] in _OCCLUSIONS
+    named = words[1 - _WITHOUT_SCORE] in _OCCLUSIONS and _INTEGER.fullmatch(words[-_WITHOUT_SCORE - 1]) is not None
+    if scored == named:
+        return count
+    return _WITHOUT_SCORE + scored
+
+
 def _row(line: str, words: list[str], count: int, kind: Kind, where: Where) -> Row:
     skip = 2 if kind == "tracking" else 0
     columns = words[-count:]
     if len(words) < skip + 1 + count or not all(map(_NUMBER.fullmatch, columns)):
         _complain(words, skip, where)
+    if len(words) > skip + 1 + count and _NUMBER.fullmatch(words[-count - 1]) and not _INTEGER.fullmatch(columns[1]):
+        # A name may end with a number, as "car 2" does; then the columns are right.
+        raise SchemaError(
+            f"{len(words)} columns, expected {_WANTED[skip > 0]}", where, "one is too many; mend the row in the source"
+        )
     values = tuple(int(word) if _INTEGER.fullmatch(word) else float(word) for word in columns)
     if not all(map(math.isfinite, values)):
         raise SchemaError("a number too large to be read", where, "mend the row in the source")
@@ -194,6 +218,8 @@ def _row(line: str, words: list[str], count: int, kind: Kind, where: Where) -> R
             raise SchemaError(
                 f"expected a frame and a track as whole numbers, found {words[0]!r:.40} and {words[1]!r:.40}", where
             )
+        if int(words[0]) >= MOST_FRAMES:
+            raise SchemaError(f"frame {words[0]:.40} is beyond {MOST_FRAMES - 1:,}", where, "frames count from 0")
         frame, track = int(words[0]), int(words[1])
         rest = line.split(None, 2)[2]
     # What stands before the first number that is a column, with the spaces in it.
@@ -203,9 +229,12 @@ def _row(line: str, words: list[str], count: int, kind: Kind, where: Where) -> R
     return Row(rest, where.line or 0, name, tuple(columns), values, frame, track, line[: len(line) - len(rest)])
 
 
+_WANTED = {False: "15 columns (16 with a score)", True: "17 columns (18 with a score)"}
+
+
 def _complain(words: list[str], skip: int, where: Where) -> None:
     """Raise the error that says what is wrong with a row."""
-    wanted = "17 columns (18 with a score)" if skip else "15 columns (16 with a score)"
+    wanted = _WANTED[skip > 0]
     if len(words) < 15 + skip:
         raise SchemaError(f"{len(words)} columns, expected {wanted}", where, "mend the row in the source")
     for name, word in zip(COLUMNS, words[skip + 1 :], strict=False):

@@ -125,6 +125,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     path.write_bytes(b"P2: \xff\xfe")
     with pytest.raises(MalformedFileError, match=r"000000\.txt: the file is no text"):
         calib.load(path)
+    path.write_bytes(b"P2 \0\1")
+    with pytest.raises(MalformedFileError, match="the file is no text"):
+        calib.load(path)
     path.write_bytes(b"\n" * (calib.MAX_BYTES + 1))
     with pytest.raises(MalformedFileError, match="more than"):
         calib.load(path)

@@ -51,6 +51,17 @@ def test_names_with_spaces(name: str) -> None:
 def test_a_number_at_the_end_of_a_name_is_no_score_where_other_rows_have_none() -> None:
     first, second = rows(f"{CAR.replace('Car', 'car 2')}\n{CAR}")
     assert (first.name, first.score, second.score) == ("car 2", None, None)
+    (alone,) = rows(CAR.replace("Car", "car 2"))
+    assert (alone.name, alone.score) == ("car 2", None)
+
+
+@pytest.mark.parametrize("kind", ["object", "tracking"])
+def test_some_rows_have_a_score_and_others_none(kind: labels.Kind) -> None:
+    head = "" if kind == "object" else "0 1 "
+    first, second = rows(f"{head}{CAR} 0.9\n{head}{CAR}", kind)
+    assert (first.name, first.score, second.name, second.score) == ("Car", 0.9, "Car", None)
+    assert first.values[:3] == second.values[:3]
+
 
 
 @pytest.mark.parametrize(
@@ -86,6 +97,10 @@ def test_numbers_are_whole_where_their_text_is() -> None:
         (CAR.replace("1.65", "1e999"), "object", "a number too large to be read"),
         (f"x 7 {CAR}", "tracking", "expected a frame and a track as whole numbers, found 'x' and '7'"),
         (f"-3 7 {CAR}", "tracking", "expected a frame and a track as whole numbers, found '-3' and '7'"),
+        (f"{CAR} 0.5 0.6", "object", "17 columns, expected 15 columns (16 with a score)"),
+        (f"{CAR} 0.5 0.6 0.7", "object", "18 columns, expected 15 columns (16 with a score)"),
+        (f"0 1 {CAR} 0.5 0.6", "tracking", "19 columns, expected 17 columns (18 with a score)"),
+        (f"1000000 7 {CAR}", "tracking", "frame 1000000 is beyond 999,999"),
         (CAR, "tracking", "15 columns, expected 17 columns (18 with a score)"),
     ],
 )
