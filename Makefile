@@ -22,7 +22,7 @@ lint:  ## ruff
 
 types:  ## mypy, strict
 	$(BIN)/mypy
-	$(BIN)/mypy --strict benchmarks/generate.py benchmarks/run.py examples/make_example.py docs/picture.py
+	$(BIN)/mypy --strict benchmarks/generate.py benchmarks/run.py examples/make_example.py examples/make_street.py docs/picture.py
 
 test:  ## the tests
 	$(BIN)/pytest -q

@@ -201,12 +201,16 @@ class Camera(Strict, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SceneRef(Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """An item's place in a scene: 0-based frame, and the sensor where a frame has several."""
+    """An item's place in a scene: 0-based frame, and the sensor where a frame has several.
+
+    ``cloud`` names, for an image, the item of the frame's point cloud that cuboids of its objects stand in.
+    """
 
     id: str
     frame: int
     sensor: str | None = None
     timestamp: Number | None = None
+    cloud: str | None = None
 
 
 class Item(Strict, frozen=True, kw_only=True, omit_defaults=True):

@@ -324,6 +324,18 @@ def encode_patch(patch: npt.NDArray[np.uint8], left: int, top: int, height: int,
     return _assembled(height, width, GREY, b"", _packed(lines, above, below))
 
 
+def encode_deep(pixels: npt.NDArray[np.uint16]) -> bytes:
+    """Encode a label picture as a 16-bit grey PNG, for numbers above 255 as KITTI's instances have.
+
+    Raises:
+        ValueError: not a 2-D uint16 array of at least one pixel.
+    """
+    if pixels.dtype != np.uint16 or pixels.ndim != 2 or not pixels.size:
+        raise ValueError("pixels must be a 2-D uint16 array of at least one pixel")
+    channels = np.ascontiguousarray(pixels, dtype=">u2").view(np.uint8).reshape(*pixels.shape, 2)
+    return _file(channels, GREY, b"", depth=16)
+
+
 def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
     """Encode segment ids as a panoptic 8-bit RGB PNG: R = id mod 256, G = id / 256 mod 256, B = id / 65536.
 
@@ -338,18 +350,18 @@ def encode_ids(ids: npt.NDArray[np.integer[Any]]) -> bytes:
     return _file(channels, RGB, b"")
 
 
-def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes) -> bytes:
+def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes, *, depth: int = 8) -> bytes:
     height, width, channels = pixels.shape
     filled = np.flatnonzero(pixels.any(axis=(1, 2)))
     first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (height, height)
     above, below = _margins(first, last, height)
     rows = np.zeros((height - above - below, width * channels + 1), np.uint8)
     rows[:, 1:].reshape(len(rows), width, channels)[...] = pixels[above : height - below]
-    return _assembled(height, width, colour, palette, _packed(rows, above, below))
+    return _assembled(height, width, colour, palette, _packed(rows, above, below), depth)
 
 
-def _assembled(height: int, width: int, colour: int, palette: bytes, body: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+def _assembled(height: int, width: int, colour: int, palette: bytes, body: bytes, depth: int = 8) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"".join((SIGNATURE, _chunk(b"IHDR", header), palette, _chunk(b"IDAT", body), _chunk(b"IEND", b"")))
 
 

@@ -15,8 +15,12 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from nucleus_convert import convert
+from nucleus_convert.converters import frames
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PARK = EXAMPLES / "park"
+STREET = EXAMPLES / "street"
 ANNOTATIONS = PARK / "annotations"
 
 
@@ -25,23 +29,66 @@ def park() -> Any:
     return COCO(str(ANNOTATIONS / "instances.json"))
 
 
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # pycocotools 2.0 on numpy 2
-def test_annotations_are_what_the_script_makes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("make_example", EXAMPLES / "make_example.py")
+def script(name: str) -> Any:
+    """A script of the examples as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-        module.make(tmp_path)
     finally:
         del sys.modules[spec.name]
+    return module
+
+
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # pycocotools 2.0 on numpy 2
+def test_annotations_are_what_the_script_makes(tmp_path: Path) -> None:
+    script("make_example").make(tmp_path)
     made = {path.name: path.read_bytes() for path in (tmp_path / "annotations").iterdir()}
     assert made == {path.name: path.read_bytes() for path in ANNOTATIONS.iterdir()}
     assert {p.name for p in (tmp_path / "images").iterdir()} == {p.name for p in (PARK / "images").iterdir()}
+
+
+def test_the_street_is_what_its_script_makes(tmp_path: Path) -> None:
+    script("make_street").make(tmp_path)
+    for path in (STREET / "training").rglob("*.*"):
+        made = tmp_path / path.relative_to(STREET)
+        if path.suffix == ".png":
+            with Image.open(path) as ours, Image.open(made) as theirs:
+                assert ours.size == theirs.size == (1242, 375)
+        elif path.suffix == ".bin":
+            ours, theirs = (np.fromfile(one, "<f4").reshape(-1, 4) for one in (path, made))
+            # Sines and cosines may differ in the last digit from one computer to the next.
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=0.0011)
+        else:
+            assert made.read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+
+
+def test_the_street_in_nucleus(tmp_path: Path) -> None:
+    """Cuboids hold the points that fell on their objects, and their corners lie in the boxes of the image."""
+    street = script("make_street")
+    convert(STREET, tmp_path / "nucleus", source="kitti")
+    frame = street.load(tmp_path / "nucleus")
+    assert [label for label, *_ in frame.cuboids] == [thing.label for thing in street.NAMED]
+    assert [label for label, _ in frame.boxes][-1] == "DontCare"
+    assert len(frame.points) == (STREET / "training/velodyne/000000.bin").stat().st_size // 16
+    for (_, centre, size, yaw), (_, box), thing in zip(frame.cuboids, frame.boxes, street.NAMED, strict=False):
+        away = frame.points[:, :3] - centre
+        along = away[:, 0] * np.cos(yaw) + away[:, 1] * np.sin(yaw)
+        across = away[:, 1] * np.cos(yaw) - away[:, 0] * np.sin(yaw)
+        off = np.abs(np.stack([along, across, away[:, 2]], axis=1)) - size / 2
+        # 5 cm for the lidar's noise and the labels' two decimals.
+        assert np.count_nonzero((off < 0.05).all(axis=1)) >= 6, thing
+        pixels, _ = frames.see(frames.lidar_corners(centre, size, yaw), frame.camera)
+        found = [*pixels.min(axis=0), *pixels.max(axis=0)]
+        wanted = [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
+        assert found == pytest.approx(wanted, abs=3)
+    with Image.open(STREET / "training/image_2/000000.png") as photo, Image.open(EXAMPLES / "street.png") as picture:
+        assert street.draw_picture(frame, photo).size == picture.size
 
 
 def test_pictures_have_the_stated_size(park: Any) -> None:

@@ -11,12 +11,14 @@ header, so that numbers and families of labels, licences and the like come back;
 
 from __future__ import annotations
 
+from nucleus_convert.converters.labelset import LabelSet, Step
 from nucleus_convert.converters.nucleus.examine import Setting, examine
 from nucleus_convert.converters.nucleus.options import ReadOptions, WriteOptions
 from nucleus_convert.converters.nucleus.read import read, sniff
 from nucleus_convert.converters.nucleus.upload import payloads
-from nucleus_convert.converters.nucleus.write import excerpt, write
+from nucleus_convert.converters.nucleus.write import WithoutClouds, excerpt, write
 from nucleus_convert.converters.protocol import Feature, Spec
+from nucleus_convert.converters.report import Report
 
 __all__ = [
     "SPEC",
@@ -25,6 +27,7 @@ __all__ = [
     "WriteOptions",
     "examine",
     "excerpt",
+    "narrowed",
     "payloads",
     "read",
     "sniff",
@@ -68,3 +71,8 @@ SPEC = Spec(
     layout="directory",
     reference="https://nucleus.scale.com/docs",
 )
+
+
+def narrowed(labels: LabelSet, *, options: WriteOptions, report: Report) -> tuple[Spec, Step | None]:
+    """What a target holds with these options: point clouds may be left out."""
+    return SPEC, WithoutClouds() if options.pointclouds == "none" else None

@@ -51,7 +51,7 @@ _RANK = {kind: rank for rank, kind in enumerate(SHAPES)}
 _PAYLOAD_ORDER: tuple[type[Any], ...] = (Polygon, Box, Line, Keypoints, Cuboid, Tag, Mask)
 
 # Where payloads stand in the files, and so the order that annotations are read back in.
-_DRAWN, _IN_PICTURE, _GUESSED, _IN_GUESSED_PICTURE, _PACKED = range(5)
+_DRAWN, _IN_PICTURE, _GUESSED, _IN_GUESSED_PICTURE, _IN_CLOUD, _GUESSED_IN_CLOUD, _PACKED = range(7)
 
 
 class Canvas:
@@ -62,6 +62,7 @@ class Canvas:
         self.item = record.item
         self.all = record.annotations
         self.reference = reference
+        self.cloud = stretch.cloud_of(record.item)
         self.packed: list[Any] = []
         self.captions: list[str] = []
         self._used = {False: used, True: set[str]()}
@@ -140,8 +141,10 @@ class Canvas:
         predicted: bool,
         label: str | None = None,
         taxonomy: str | None = None,
+        reference: str | None = None,
     ) -> None:
-        payload = Payload(label or annotation.label or UNLABELLED, kind, shape, self.reference, name, meta or None)
+        where = reference or self.reference
+        payload = Payload(label or annotation.label or UNLABELLED, kind, shape, where, name, meta or None)
         payload.taxonomy_name = taxonomy
         if annotation.track is not None:
             payload.track_reference_id = str(annotation.track) or None  # empty is unset to the SDK
@@ -186,7 +189,9 @@ class Canvas:
         kinds = tuple(KINDS[type(shape)] for shape in chosen)
         _note_fields(annotation, reserved, kinds, predicted=predicted)
         meta = self.stretch.packer.annotation(annotation, reserved)
-        if predicted or type(chosen[0]) is Mask:
+        if self.cloud is not None and type(chosen[0]) is Cuboid:
+            self._stand[ordinal] = _GUESSED_IN_CLOUD if predicted else _IN_CLOUD
+        elif predicted or type(chosen[0]) is Mask:
             self._stand[ordinal] = (_GUESSED if predicted else _DRAWN) + (type(chosen[0]) is Mask)
         for i, shape in enumerate(chosen):
             own = reserved if i == 0 else {"v": VERSION, "object": name}
@@ -227,6 +232,10 @@ class Canvas:
         else:
             made = geometry(shape, reserved)
             text = KINDS[kind]
+            if kind is Cuboid and self.cloud is not None:
+                # Nucleus wants cuboids with the point cloud: this one says whose object it is.
+                reserved["image"] = self.reference
+                append = partial(append, reference=self.cloud)
             append(text, made, name if first else free(f"{name}-{text}"), with_reserved(meta, reserved))
 
     def _tag(
@@ -334,7 +343,7 @@ class Canvas:
         if kind is Keypoints:
             return bool(shape.points) and not len(shape.points) % 3
         if kind is Cuboid:
-            return self.item.kind == "pointcloud" and shape.frame == "lidar"
+            return (self.item.kind == "pointcloud" or self.cloud is not None) and shape.frame == "lidar"
         if kind is Tag:
             label = annotation.label
             return bool(label) and not self._tags.has(str(label), shape.taxonomy, predicted=predicted)

@@ -16,15 +16,17 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.compose import Overflow, Overlap
 from nucleus_convert.converters.errors import UnrepresentableError, Where
+from nucleus_convert.converters.filenames import inside, safe_path
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.draw import Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
-from nucleus_convert.converters.nucleus.options import ReferenceId
+from nucleus_convert.converters.nucleus.options import Pointclouds, ReferenceId, Scenes
 from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready
 from nucleus_convert.converters.nucleus.regions import Segmentation
 from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.pointclouds import convert_cloud
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
@@ -44,8 +46,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     overflow: Overflow
     simplify: float
     reference_id: ReferenceId
+    scenes: Scenes
     several_subsets: bool
     image_root: str | None
+    pointclouds: Pointclouds
+    images: Path | None
+    """The folder that paths of items are relative to, as far as it is known."""
+    cloud_url_prefix: str
+    clouds: str
+    """The folder that point clouds are written to."""
     mask_url_prefix: str
     masks: str
     """The folder that mask pictures are written to."""
@@ -57,14 +66,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """An item that belongs into a scene; ``metadata`` and ``more`` (unknown keys) are JSON."""
+    """An item that belongs into a scene.
+
+    ``metadata`` and ``more`` (unknown keys) are JSON, or where it stands in the writer's spool.
+    """
 
     index: int
     reference_id: str
     kind: str
     url: str
-    metadata: bytes
-    more: bytes = b"{}"
+    metadata: bytes | tuple[int, int]
+    more: bytes | tuple[int, int] = b"{}"
     scene: str | None = None
     frame: int = 0
     sensor: str | None = None
@@ -83,6 +95,7 @@ class Chunk(msgspec.Struct):
     item_kinds: Kinds
     taxonomies: dict[str, list[str]]
     masks: list[str]
+    clouds: list[str]
 
 
 class Encoder:
@@ -127,6 +140,7 @@ class Stretch:
         self.frames: list[Frame] = []
         self.taxonomies: dict[str, dict[str, None]] = {}
         self.masks: list[str] = []
+        self.clouds: list[str] = []
         self.fates: Counter[Fate] = Counter()
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
@@ -269,6 +283,13 @@ class Stretch:
         if self._first_missing is None:
             self._first_missing = Where(item=str(item.path or item.id), annotation=annotation)
 
+    def cloud_of(self, item: Item) -> str | None:
+        """The reference id of the point cloud that cuboids of an image's objects stand in."""
+        settings = self.settings
+        if settings.pointclouds == "none":
+            return None
+        return names.cloud_reference(item, settings.reference_id, several=settings.several_subsets)
+
     def taxonomy(self, name: str, label: str) -> None:
         """Take note of a label of a taxonomy."""
         self.taxonomies.setdefault(name, {})[label] = None
@@ -288,7 +309,10 @@ class Stretch:
         meta: dict[str, Any] = {}
         reserved: dict[str, Any] = {"v": VERSION}
         path = item.path
-        if path:
+        made = self._cloud(item, reference) if item.kind == "pointcloud" else None
+        if made is not None:
+            url = made
+        elif path:
             if self.settings.image_root is None and ":" not in path and path[0] not in "/\\":
                 url, relative = path, True
             else:
@@ -321,6 +345,9 @@ class Stretch:
             meta["subset"] = item.subset
             kinds.strings.add("subset")
         scene = item.scene
+        if scene is not None and scene.cloud is not None:
+            name = names.cloud_reference(item, self.settings.reference_id, several=self.settings.several_subsets)
+            reserved["cloud"] = [name, scene.cloud]
         if scene is not None and scene.timestamp is not None:
             meta["timestamp"] = scene.timestamp
             kinds.numbers.add("timestamp")
@@ -329,6 +356,9 @@ class Stretch:
             kinds.note_all(meta)
         if item.camera is not None:
             _camera(item, meta, reserved)
+        if scene is not None and self.settings.scenes == "none":
+            spot = {"id": scene.id, "frame": scene.frame, "sensor": scene.sensor}
+            reserved["scene"] = {key: value for key, value in spot.items() if value is not None}
         self.packer.item(item.attributes, item.extras, meta, reserved)
         if len(reserved) > 1:
             meta[KEY] = reserved
@@ -339,7 +369,7 @@ class Stretch:
                 if key in meta:
                     more[key] = meta.pop(key)
         self.references.append(reference)
-        if scene is not None or item.kind == "pointcloud":
+        if (scene is not None and self.settings.scenes == "auto") or item.kind == "pointcloud":
             self.frames.append(
                 Frame(
                     index=self.count,
@@ -348,7 +378,7 @@ class Stretch:
                     url=url,
                     metadata=self._checked([meta], ENCODER.encode(meta), 0),
                     more=self._checked([more], ENCODER.encode(more), 0),
-                    scene=None if scene is None else scene.id,
+                    scene=None if scene is None or self.settings.scenes == "none" else scene.id,
                     frame=0 if scene is None else scene.frame,
                     sensor=None if scene is None else scene.sensor,
                 )
@@ -358,6 +388,33 @@ class Stretch:
         else:
             self.nulls["items"] += "path" in reserved and path is None
             self.items.append(ItemPayload(url, reference, meta or None))
+
+    def _cloud(self, item: Item, reference: str) -> str | None:
+        """Write a point cloud as Nucleus has it, and say where it is; None where it is not here, or not wanted."""
+        settings = self.settings
+        if settings.pointclouds != "convert" or not (item.path or "").lower().endswith(".bin"):
+            return None
+        source = None if settings.images is None else inside(settings.images, item.path or "")
+        if source is None or not source.is_file():
+            self.report.add(
+                Code.IGNORED_FILE,
+                "point cloud that is not there, so it is not converted (option pointclouds)",
+                format=FORMAT,
+                where=Where(item=str(item.id), file=item.path),
+            )
+            return None
+        name = f"{safe_path(reference).removesuffix('.bin')}.json"
+        target = Path(settings.clouds) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        said = convert_cloud(source, target)
+        self.clouds.append(name)
+        for count, what in (
+            (said.left_out, "point whose place is not finite"),
+            (said.without_intensity if said.divisor else said.points, "intensity of a point"),
+        ):
+            if count:
+                self.report.add(Code.DROPPED, what, format=FORMAT, where=Where(item=str(item.id)), count=count)
+        return f"{settings.cloud_url_prefix}{name}"
 
     # ------------------------------------------------------------------ the end
 
@@ -392,6 +449,7 @@ class Stretch:
             item_kinds=self.packer.item_kinds,
             taxonomies={name: list(labels) for name, labels in self.taxonomies.items()},
             masks=self.masks,
+            clouds=self.clouds,
         )
 
     def _lines(self, payloads: list[Any], stem: str) -> bytes:

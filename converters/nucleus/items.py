@@ -20,10 +20,11 @@ _UNSET = msgspec.UNSET
 
 
 class Found(msgspec.Struct):
-    """An item, and what its metadata says of its annotations."""
+    """An item, and what its metadata says of its annotations; ``cloud`` is where cuboids of them stand."""
 
     item: Item
     packed: tuple[Annotation, ...] = ()
+    cloud: str | None = None
     order: tuple[Any, ...] | None = None
 
 
@@ -87,7 +88,8 @@ def item_of(row: dict[str, Any], reference: str, place: Place, spot: Spot | None
         fields["attributes"] = attributes
     if extras:
         fields["extras"] = extras
-    return Found(Item(**fields), reserved.annotations, reserved.order)
+    cloud = None if reserved.cloud is None else reserved.cloud[0]
+    return Found(Item(**fields), reserved.annotations, cloud, reserved.order)
 
 
 def _usual(item: Item, reference: str) -> bool:
@@ -162,7 +164,8 @@ def _scene(plain: dict[str, Any], reserved: Reserved, spot: Spot | None, fields:
     time = None
     if type(plain.get("timestamp")) in (int, float):
         time = plain.pop("timestamp")
-    fields["scene"] = SceneRef(id=name, frame=frame, sensor=sensor, timestamp=time)
+    cloud = None if reserved.cloud is None else reserved.cloud[1]
+    fields["scene"] = SceneRef(id=name, frame=frame, sensor=sensor, timestamp=time, cloud=cloud)
 
 
 def _captions(packed: tuple[Annotation, ...]) -> list[str]:

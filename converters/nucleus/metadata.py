@@ -9,6 +9,8 @@ number and family. Everything else stands under one reserved key, ``_nucleus_con
 ``from``                the format whose plain fields (see QUERYABLE) stand beside it
 ``id``                  the source's id where the payload's own is not exactly that text; null: there was none
 ``object``              on an object's further payloads: the ``annotation_id`` of its first one
+``image``               of a cuboid: the image that its object is told of with
+``cloud``               of an image: the point cloud of its frame, by reference id and as the source calls it
 ``part``                [k, n]: this polygon is part k of n
 ``box``, ``shapes``     shapes that are not drawn: a plain box as [x, y, width, height], others whole
 ``derived``             kinds of shapes that only stand in for an original that is under ``shapes``
@@ -54,7 +56,7 @@ FLAGS: Mapping[str, str] = {
     "group": "group",
 }
 """Field of the model -> its plain key."""
-QUERYABLE: Mapping[str, tuple[str, ...]] = {"coco": ("area",)}
+QUERYABLE: Mapping[str, tuple[str, ...]] = {"coco": ("area",), "kitti": ("alpha",)}
 """Format -> fields of its annotations that stand as plain keys."""
 ITEM_QUERYABLE: Mapping[str, tuple[str, ...]] = {"coco": ("license", "date_captured", "coco_url", "flickr_url")}
 """Format -> fields of its items that stand as plain keys."""

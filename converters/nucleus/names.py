@@ -31,6 +31,8 @@ def plain_reference_id(item: Item, how: ReferenceId) -> str:
     name = re.split(r"[/\\]", path.rstrip("/\\"))[-1] or path
     if how == "name":
         return name
+    if item.kind == "pointcloud":
+        return name  # whose image has its stem
     stem, dot, _ = name.rpartition(".")
     return stem if dot and stem else name
 
@@ -47,6 +49,14 @@ def reference_id(item: Item, how: ReferenceId, *, several: bool) -> str:
     if several and how != "id" and item.path and item.subset:
         return with_subset(reference, item.subset)
     return reference or str(item.id) or "item"
+
+
+def cloud_reference(item: Item, how: ReferenceId, *, several: bool) -> str | None:
+    """The reference id of the point cloud that cuboids of an image's objects stand in; None where there is none."""
+    if item.kind != "image" or item.scene is None or item.scene.cloud is None:
+        return None
+    cloud = item.scene.cloud
+    return reference_id(Item(id=cloud, kind="pointcloud", path=cloud, subset=item.subset), how, several=several)
 
 
 def with_subset(reference: str, subset: str) -> str:

@@ -12,6 +12,8 @@ from nucleus_convert.converters.nucleus.regions import Segmentation
 from nucleus_convert.formats.nucleus import wire
 
 ReferenceId: TypeAlias = Literal["path", "stem", "name", "id"]
+Scenes: TypeAlias = Literal["auto", "none"]
+Pointclouds: TypeAlias = Literal["convert", "reference", "none"]
 DRAWN = ("polygon", "mask", "box", "line", "keypoints", "cuboid", "tag")
 """The kinds of shapes that payloads can draw, in the order an object's payloads are written."""
 
@@ -52,6 +54,20 @@ class WriteOptions(BaseModel, extra="forbid"):
     reference_id: ReferenceId = Field(
         "path",
         description="What items are called: their relative path, its stem, its name, or the source's id.",
+    )
+    scenes: Scenes = Field(
+        "auto",
+        description="write frames as scenes, or (none) images as single items; point clouds can only be uploaded in"
+        " a scene and then have one each",
+    )
+    pointclouds: Pointclouds = Field(
+        "convert",
+        description="point clouds: written as Nucleus has them where they are found (convert), said where they are"
+        " as they are (reference), or left out (none); cuboids then travel along with their images",
+    )
+    pointcloud_url_prefix: str | None = Field(
+        None,
+        description="Folder or URL prefix that converted point clouds will be at; by default the folder written.",
     )
     image_root: str | None = Field(
         None, description="Folder or URL prefix that image paths are relative to, such as s3://bucket/images."

@@ -192,6 +192,7 @@ class _Reader:
         self.records = records
         self.report = report
         self._files = Files()
+        self._groups: dict[str, int] | None = None
         self._scene: Row | None = None
         self._members: dict[str, tuple[Spot, dict[str, Any], str]] = {}
 
@@ -223,6 +224,10 @@ class _Reader:
             self._payload(row, data, item, pieces)
         for row, content in exported:
             self._exported(row, content, item, pieces)
+        if any(piece.reserved.image is not None for piece in pieces):
+            pieces = [piece for piece in pieces if not self._elsewhere(piece, reference)]
+        if found is not None and found.cloud is not None:
+            pieces += self._cuboids(found.cloud, reference, item)
         if found is None and any(type(piece.shape) is Cuboid for piece in pieces):
             item = Item(id=reference, kind="pointcloud")
         where = Where(item=reference)
@@ -230,6 +235,32 @@ class _Reader:
         if found is not None:
             annotations = _in_order([*annotations, *found.packed], found.order)
         return Record(item, tuple(annotations))
+
+    # ------------------------------------------------------------------ objects of two items
+
+    def _group_of(self, reference: str) -> int | None:
+        if self._groups is None:
+            self._groups = {name: group for group, name in enumerate(self.records.references)}
+        return self._groups.get(reference)
+
+    def _elsewhere(self, piece: Piece, reference: str) -> bool:
+        """Whether a cuboid is told of with its image."""
+        image = piece.reserved.image
+        if image is None or image == reference:
+            return False
+        group = self._group_of(image)
+        return group is not None and any(row.table.role != "payload" for row in self.records.rows.of(group))
+
+    def _cuboids(self, cloud: str, reference: str, item: Item) -> list[Piece]:
+        """The cuboids of an image's objects: they stand with its point cloud."""
+        group = self._group_of(cloud)
+        pieces: list[Piece] = []
+        if group is not None:
+            for row, data in self._files.read_all(self.records.rows.of(group)):
+                # Looked for as text, so that the cuboids of other images need not be read.
+                if row.table.role == "payload" and b'"image":' in data:
+                    self._payload(row, data, item, pieces, quietly=True)
+        return [piece for piece in pieces if piece.reserved.image == reference]
 
     # ------------------------------------------------------------------ items
 
@@ -279,7 +310,10 @@ class _Reader:
 
     # ------------------------------------------------------------------ payloads
 
-    def _payload(self, row: Row, data: bytes, item: Item, pieces: list[Piece]) -> None:
+    def _payload(
+        self, row: Row, data: bytes, item: Item, pieces: list[Piece], *, quietly: bool = False
+    ) -> None:
+        """Add what a payload says; ``quietly``, one that cannot be read is passed over: its own item rejects it."""
         try:
             try:
                 payload: Any = _DECODE_ROW(data)
@@ -289,9 +323,12 @@ class _Reader:
             self._pieces(payload, extras, row.where, item, pieces, predicted=row.table.predicted)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             bad = MalformedFileError(f"not valid JSON: {error}", row.where())
+            if quietly:
+                return
             self.report.reject(bad, data.decode("utf-8", "backslashreplace"))
         except ConvertError as error:
-            self.report.reject(error, wire.DECODE(data))
+            if not quietly:
+                self.report.reject(error, wire.DECODE(data))
 
     def _exported(self, row: Row, content: dict[str, Any], item: Item, pieces: list[Piece]) -> None:
         for path, kind, predicted, entry in forms.entries_of(content):

@@ -48,6 +48,8 @@ class Reserved(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
     from_: str | None = None
     id: Id | _Unset | None = _UNSET
     object: str | None = None
+    image: str | None = None
+    cloud: tuple[str, str] | None = None
     part: tuple[int, int] | None = None
     box: tuple[Number, Number, Number, Number] | None = None
     shapes: tuple[Shape, ...] = ()

@@ -7,8 +7,8 @@ video to be one image, without gaps. What is not so is written as single items, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -28,12 +28,17 @@ from nucleus_convert.converters.nucleus.metadata import (
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
 
+Write: TypeAlias = Callable[[bytes], None]
+Texts: TypeAlias = Callable[[Any], bytes]
+"""Gives the JSON of a frame's ``metadata`` or ``more``, which the writer may keep elsewhere."""
+
 
 class Assembled(msgspec.Struct):
-    """Lines for ``scenes.jsonl`` and ``items.jsonl``, and where the records of those lines stood."""
+    """Where the records of the lines stood that went to ``scenes.jsonl`` and ``items.jsonl``."""
 
-    scenes: list[bytes]
-    items: list[bytes]
+    scene: Write
+    item: Write
+    texts: Texts
     scene_positions: list[int]
     item_positions: list[int]
     kinds: Kinds
@@ -47,16 +52,23 @@ def assemble(
     scenes: Mapping[str, Scene],
     numeric_text: set[str],
     report: Report,
+    *,
+    texts: Texts,
+    scene: Write,
+    item: Write,
 ) -> Assembled:
-    """Make the lines.
+    """Make the lines, one scene at a time.
 
     Args:
         frames: (position among all records, item) in order.
         scenes: of the header, by id.
         numeric_text: item metadata keys whose numbers must be written as text.
         report: told about scenes that Nucleus cannot hold.
+        texts: gives the metadata of frames.
+        scene: takes the lines of scenes.
+        item: takes the lines of single items.
     """
-    done = Assembled([], [], [], [], Kinds(), set())
+    done = Assembled(scene, item, texts, [], [], Kinds(), set())
     by_scene: dict[str, list[tuple[int, Frame]]] = {name: [] for name in scenes}
     single: list[tuple[int, Frame]] = []
     for position, frame in frames:
@@ -66,17 +78,14 @@ def assemble(
             by_scene.setdefault(frame.scene, []).append((position, frame))
     packer = Packer({})
     for name, members in by_scene.items():
-        scene = scenes.get(name)
         lidar = any(frame.kind == "pointcloud" for _, frame in members)
-        if scene is None:
-            scene = Scene(id=name, kind="lidar" if lidar else "video")
-        problem = _problem(scene, members)
+        made = scenes.get(name) or Scene(id=name, kind="lidar" if lidar else "video")
+        problem = _problem(made, members)
         if problem:
             report.add(Code.CARRIED, f"scene {problem}", format=FORMAT, where=Where(item=name))
             single.extend(members)
             continue
-        line = _scene(scene, members, packer, numeric_text, done, report)
-        done.scenes.append(line)
+        scene(_scene(made, members, packer, numeric_text, done, report))
         done.scene_positions.extend(position for position, _ in members)
         done.ids.add(name)
     done.kinds = packer.item_kinds
@@ -85,22 +94,22 @@ def assemble(
         if frame.scene is not None:
             place = {"id": frame.scene, "frame": frame.frame, "sensor": frame.sensor}
             _note(metadata, "scene", {key: value for key, value in place.items() if value is not None})
-        more = DECODE(frame.more)
+        more = DECODE(texts(frame.more))
         if frame.kind == "pointcloud":
             # A point cloud can only be uploaded in a scene: it gets one of its own.
             inside = _frame_item(frame, metadata, more)
-            made = {
+            own = {
                 "reference_id": frame.reference_id,
                 "frames": [{frame.sensor or "lidar": inside}],
                 "metadata": {KEY: {"v": VERSION, "made": True}},
             }
-            done.scenes.append(ENCODER.encode(made) + b"\n")
+            scene(ENCODER.encode(own) + b"\n")
             done.scene_positions.append(position)
         else:
             line_ = {"image_url": frame.url, "reference_id": frame.reference_id, **more}
             if metadata:
                 line_["metadata"] = metadata
-            done.items.append(ENCODER.encode(line_) + b"\n")
+            item(ENCODER.encode(line_) + b"\n")
             done.item_positions.append(position)
     return done
 
@@ -188,7 +197,7 @@ def _frames(
         number = len(frames) if video else len(frames) - 1
         if member.frame != number:
             _note(metadata, "frame", member.frame)
-        more = DECODE(member.more)
+        more = DECODE(done.texts(member.more))
         if video:
             if member.sensor is not None:
                 _note(metadata, "sensor", member.sensor)
@@ -203,7 +212,7 @@ def _frames(
 
 
 def _metadata(frame: Frame, numeric_text: set[str], done: Assembled) -> dict[str, Any]:
-    metadata: dict[str, Any] = DECODE(frame.metadata)
+    metadata: dict[str, Any] = DECODE(done.texts(frame.metadata))
     if numeric_text:
         done.strings.update(as_strings(metadata, numeric_text))
     return metadata

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet, Memory
-from nucleus_convert.converters.model import Id, Tag
+from nucleus_convert.converters.model import Id, Record, Tag
 from nucleus_convert.converters.nucleus import metadata as meta_keys
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.encode import Chunk, Encoder, Frame, Settings
@@ -28,6 +29,8 @@ from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.parts import PartWriter, cut, rewrite
 from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
 
+_SHORT = 64
+"""Bytes of a frame's metadata up to which it is held."""
 _PROBES = 16
 """Records looked at to see whether the data set has several subsets."""
 
@@ -55,6 +58,19 @@ def excerpt(folder: Path, stretch: Stretch, into: Path) -> None:
         (into / wire.MASKS).symlink_to((folder / wire.MASKS).absolute(), target_is_directory=True)
 
 
+class WithoutClouds(msgspec.Struct, frozen=True):
+    """Leaves point clouds out, on request."""
+
+    def __call__(self, record: Record, report: Report) -> Record | None:
+        """The record, unless it is a point cloud."""
+        if record.item.kind != "pointcloud":
+            return record
+        where = Where(item=str(record.item.id))
+        report.add(Code.FILTERED, "point cloud (option pointclouds)", format=FORMAT, where=where)
+        report.ledger.drop_record(record)
+        return None
+
+
 class _Writer:
     def __init__(self, labels: LabelSet, target: Target, options: WriteOptions, report: Report) -> None:
         self.labels = labels
@@ -63,6 +79,7 @@ class _Writer:
         self.report = report
         self.folder = target.path
         prefix = options.mask_url_prefix or f"{target.final.as_posix()}/{wire.MASKS}"
+        clouds = options.pointcloud_url_prefix or f"{target.final.as_posix()}/{wire.CLOUDS}"
         self.settings = Settings(
             labels={label.name: label for label in labels.header.labels},
             shapes=wanted(options.shapes),
@@ -73,6 +90,11 @@ class _Writer:
             reference_id=options.reference_id,
             several_subsets=several_subsets(labels, report),
             image_root=options.image_root,
+            scenes=options.scenes,
+            pointclouds=options.pointclouds,
+            images=labels.images,
+            cloud_url_prefix=clouds if clouds.endswith("/") else f"{clouds}/",
+            clouds=str(self.folder / wire.CLOUDS),
             mask_url_prefix=prefix if prefix.endswith("/") else f"{prefix}/",
             masks=str(self.folder / wire.MASKS),
         )
@@ -84,13 +106,16 @@ class _Writer:
             taxonomy.name: dict.fromkeys(taxonomy.labels) for taxonomy in labels.header.taxonomies
         }
         self.masks: list[str] = []
+        self.clouds: list[str] = []
         self.frames: list[tuple[int, Frame]] = []
         self.written: list[Path] = []
+        self._spool: IO[bytes] | None = None
         self._seen: set[int] = set()
 
     def run(self) -> list[Path]:
         limit = self.options.part_bytes
         with ExitStack() as stack:
+            self._spool = stack.enter_context(tempfile.TemporaryFile())
             items, annotations, predictions, scenes = (
                 stack.enter_context(PartWriter(self.folder, stem, limit))
                 for stem in (wire.ITEMS, wire.ANNOTATIONS, wire.PREDICTIONS, wire.SCENES)
@@ -118,11 +143,15 @@ class _Writer:
                 done += chunk.count
             known = {scene.id: scene for scene in self.labels.header.scenes}
             conflicts = self.item_kinds.conflicts
-            assembled = assemble(self.frames, known, conflicts, self.report)
-            for line in assembled.items:
-                items.write(line)
-            for line in assembled.scenes:
-                scenes.write(line)
+            assembled = assemble(
+                self.frames,
+                known,
+                conflicts,
+                self.report,
+                texts=self._text,
+                scene=scenes.write,
+                item=items.write,
+            )
             self._scene_categories(assembled.ids, annotations, predictions)
             paths = {
                 wire.ITEMS: items.close(always=True),
@@ -137,6 +166,7 @@ class _Writer:
             self.written.extend(stem_paths)
         self._sidecars(_order(assembled.scene_positions, assembled.item_positions, done))
         self.written.extend(self.folder / wire.MASKS / name for name in self.masks)
+        self.written.extend(self.folder / wire.CLOUDS / name for name in self.clouds)
         return self.written
 
     # ------------------------------------------------------------------ as chunks come
@@ -171,9 +201,27 @@ class _Writer:
         self.kinds.merge(chunk.kinds)
         self.item_kinds.merge(chunk.item_kinds)
         self.masks.extend(chunk.masks)
+        self.clouds.extend(chunk.clouds)
         for name, used in chunk.taxonomies.items():
             self.taxonomies.setdefault(name, {}).update(dict.fromkeys(used))
-        self.frames.extend((done + frame.index, frame) for frame in chunk.frames)
+        for frame in chunk.frames:
+            # Scenes are written when all frames have been seen: until then what is long waits on the disk.
+            kept = msgspec.structs.replace(frame, metadata=self._put(frame.metadata), more=self._put(frame.more))
+            self.frames.append((done + frame.index, kept))
+
+    def _put(self, text: Any) -> Any:
+        if len(text) <= _SHORT:
+            return text
+        assert self._spool is not None
+        start = self._spool.seek(0, 2)
+        return start, self._spool.write(text)
+
+    def _text(self, kept: Any) -> bytes:
+        if type(kept) is bytes:
+            return kept
+        assert self._spool is not None
+        self._spool.seek(kept[0])
+        return self._spool.read(kept[1])
 
     def _mark(self, number: int, places: dict[str, tuple[int, int]]) -> None:
         """Note where a chunk stands: each is of so many items of the source, read or not."""

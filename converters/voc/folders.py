@@ -93,7 +93,9 @@ def _kit(root: Path, prefix: str = "") -> Folder | None:
         (children[n] for n in ("segmentationclass", "segmentationclasspng") if n in children), None
     )
     sets = children.get("imagesets")
-    if annotations is None and not _has(classes, ".png") and not _has(sets, ".txt"):
+    # In a folder for each task: KITTI has lists of this name, but no tasks.
+    listed = sets is not None and any(_has(task, ".txt") for task in _children(sets).values())
+    if annotations is None and not _has(classes, ".png") and not listed:
         return None
     images = next((children[name] for name in IMAGE_FOLDERS if name in children), None) or annotations
     return Folder(

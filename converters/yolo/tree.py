@@ -345,11 +345,15 @@ def _classes(place: Path) -> list[str]:
     for path in sorted(place.iterdir()):
         if path.name.startswith(".") or not path.is_dir():
             continue
-        if path.name.lower() in ("images", "labels", "annotations"):
+        if path.name.lower() in ("images", "image_2", "image_02", "labels", "annotations"):
             return []
         with os.scandir(path) as entries:
             files = [entry.name for entry in entries]
-        if any(imagefile.is_image(file) for file in files) and not any(is_label(file) for file in files):
+        labelled = any(is_label(file) for file in files)
+        if not any(imagefile.is_image(file) for file in files):
+            if labelled:  # labels beside images in another folder, as KITTI has them
+                return []
+        elif not labelled:
             names.append(path.name)
     return names
 

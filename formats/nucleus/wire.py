@@ -14,7 +14,7 @@ Number: TypeAlias = int | float
 
 ITEMS, ANNOTATIONS, PREDICTIONS, SCENES = "items", "annotations", "predictions", "scenes"
 """Stems of the JSON Lines files of a folder."""
-TAXONOMIES, DATASET, MASKS = "taxonomies.json", "dataset.json", "masks"
+TAXONOMIES, DATASET, MASKS, CLOUDS = "taxonomies.json", "dataset.json", "masks", "pointclouds"
 """The other files of a folder, and the folder of mask pictures in it."""
 PART_BYTES = 0x1FFFFFE8
 """The largest upload the service takes."""

@@ -155,6 +155,21 @@ def test_voc_palette_is_that_of_the_devkit():
     assert len({tuple(colour) for colour in palette.tolist()}) == 256
 
 
+def test_sixteen_bits():
+    counted = np.arange(40_000, dtype=np.uint16).reshape(200, -1).T
+    for pixels in (np.array([[6659, 0], [65535, 255]], np.uint16), counted):
+        data = png.encode_deep(pixels)
+        assert png.read_header(data).depth == 16
+        found = png.decode(data)
+        assert found.dtype == np.uint16
+        assert (found == pixels).all()
+        with Image.open(io.BytesIO(data)) as image:
+            assert (np.asarray(image) == pixels).all()
+    for wrong in (np.zeros((2, 2), np.uint8), np.zeros(4, np.uint16), np.zeros((0, 4), np.uint16)):
+        with pytest.raises(ValueError, match="2-D uint16"):
+            png.encode_deep(wrong)
+
+
 def test_panoptic_ids():
     assert png.decode_ids(png.encode_ids(np.array([[197887]]))).tolist() == [[197887]]
     generator = np.random.default_rng(37)

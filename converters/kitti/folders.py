@@ -1,0 +1,232 @@
+"""Finds KITTI data sets: which folders there are, of which benchmark, and which frames they have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from nucleus_convert.converters.imagefile import is_image
+from nucleus_convert.formats.kitti import labels
+from nucleus_convert.formats.kitti.labels import Kind
+
+SIDE_FILE = "nucleus_convert.kitti.jsonl"
+TRACKLETS = "tracklet_labels.xml"
+_LABELS = ("label_{n}", "label_0{n}", "label", "labels")
+_IMAGES = ("image_{n}", "image_0{n}", "image", "images", "data")
+_SETS = "ImageSets"
+_LOOKED_AT = 200
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Folders that belong together. Names are relative to the source, with slashes; None: there is none.
+
+    Attributes:
+        prefix: the folder they are in, "" or "training/".
+        kind: of which benchmark the labels are.
+        labels: folder of label files; None: there are none, as for the test set.
+        images, velodyne, calib: their folders.
+        semantic, instance: folders of pictures of classes and of instances.
+        subset: what the folder says of the items in it.
+        one: the only label file to read.
+    """
+
+    prefix: str
+    kind: Kind
+    labels: str | None = None
+    images: str | None = None
+    velodyne: str | None = None
+    calib: str | None = None
+    semantic: str | None = None
+    instance: str | None = None
+    subset: str | None = None
+    one: str | None = None
+
+
+def find(source: Path, camera: int) -> list[Part]:
+    """The parts of a data set, by name of their folders; none if it is none of KITTI's."""
+    if source.is_file():
+        kind = _kind_of(source) if source.suffix == ".txt" else None
+        return [] if kind is None else [Part("", kind, labels="", one=source.name)]
+    here = _part(source, "", camera)
+    if here is not None:
+        return [here]
+    found = [part for name in _folders(source) if (part := _part(source, f"{name}/", camera)) is not None]
+    if any(part.labels is not None or part.semantic or part.instance for part in found):
+        return found
+    kind = _first_kind(source)
+    return [Part("", kind, labels="")] if kind is not None else []
+
+
+def tracklet_files(source: Path) -> list[Path]:
+    """The tracklet files of raw drives in a folder, or the one that the source is."""
+    if source.is_file():
+        return [source] if source.suffix == ".xml" and _is_tracklets(source) else []
+    found = [*source.glob(TRACKLETS), *source.glob(f"*/{TRACKLETS}"), *source.glob(f"*/*/{TRACKLETS}")]
+    return sorted(path for path in found if _is_tracklets(path))
+
+
+def sniff(source: Path, camera: int = 2) -> str | None:
+    """None if the source is KITTI's; otherwise what is missing."""
+    if source.is_dir() and (source / SIDE_FILE).is_file():
+        return None
+    if find(source, camera) or tracklet_files(source):
+        return None
+    if source.is_file():
+        return "no text of rows with 15 to 18 columns, and no tracklet_labels.xml"
+    return "no label folder (label_2, label_02) or text files of rows with 15 to 18 columns, no tracklet_labels.xml"
+
+
+def _is_tracklets(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"boost_serialization" in file.read(4096)
+    except OSError:
+        return False
+
+
+def _part(source: Path, prefix: str, camera: int) -> Part | None:
+    """The part in a folder; None if it has neither labels nor, beside point clouds or calibration, images."""
+    root = source / prefix if prefix else source
+    names = _folders(root)
+
+    def first(patterns: tuple[str, ...]) -> str | None:
+        return next((prefix + name for one in patterns if (name := one.format(n=camera)) in names), None)
+
+    folder = first(_LABELS)
+    kind: Kind | None = None
+    if folder is not None:
+        kind = _first_kind(source / folder)
+    velodyne = first(("velodyne", "velodyne_points"))
+    calib, images = first(("calib",)), first(_IMAGES)
+    semantic, instance = first(("semantic",)), first(("instance",))
+    pictured = any(one is not None and _has_png(source / one) for one in (semantic, instance))
+    if folder is not None and kind is None:
+        # Empty or damaged files say nothing, but the name of their folder does, and so do the folders beside it.
+        ours = {f"label_{camera}", f"label_0{camera}"} & set(names)
+        if not ours or not (calib or velodyne or _only_empty(source / folder)):
+            return None
+        kind = "tracking" if f"label_0{camera}" in names else "object"
+    if kind is None:
+        if pictured:
+            return Part(prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix))
+        if images is None or images.rpartition("/")[2] not in (f"image_{camera}", f"image_0{camera}"):
+            return None
+        folder = None
+        kind = "tracking" if _folders(source / images) else "object"
+    return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix))
+
+
+def _subset(prefix: str) -> str | None:
+    """What a folder says of its items; "default" is Datumaro's word for no subset."""
+    name = prefix.rstrip("/")
+    return None if name in ("", "default") else name
+
+
+def _has_png(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.endswith(".png") for entry in entries)
+
+
+def _folders(root: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".txt":
+            yield path
+
+
+def _first_kind(folder: Path) -> Kind | None:
+    """What the first files of a folder that say anything are."""
+    for number, path in enumerate(_texts(folder)):
+        if number == _LOOKED_AT:
+            break
+        kind = _kind_of(path)
+        if kind is not None:
+            return kind
+    return None
+
+
+def _only_empty(folder: Path) -> bool:
+    return all(path.stat().st_size == 0 for path in _texts(folder))
+
+
+def _kind_of(path: Path) -> Kind | None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+    except OSError:
+        return None
+    for line in head.decode("utf-8", "replace").splitlines():
+        if line.strip():
+            return labels.looks_like(line)
+    return None
+
+
+# --- frames --------------------------------------------------------------------------------------------
+
+
+def listing(root: Path, folder: str | None, suffix: str | None) -> dict[str, str]:
+    """Stem -> path relative to the source, of the files below a folder; of images with ``suffix`` None."""
+    if folder is None or not (root / folder).is_dir():
+        return {}
+    found: dict[str, str] = {}
+    base = root / folder
+    deep = folder != ""
+    for at, folders, names in os.walk(base):
+        folders.sort()
+        if not deep:
+            folders.clear()
+        inner = Path(at).relative_to(base).as_posix()
+        step = "" if inner == "." else f"{inner}/"
+        for name in sorted(names):
+            stem, _, ending = name.rpartition(".")
+            if stem and (is_image(name) if suffix is None else f".{ending}" == suffix):
+                found.setdefault(f"{step}{stem}", f"{folder}/{step}{name}" if folder else f"{step}{name}")
+    return found
+
+
+def subsets(root: Path) -> dict[str, str]:
+    """Stem -> subset, where a list of ImageSets says so: train, val and test; others are unions of them."""
+    found: dict[str, str] = {}
+    for folder in (root / _SETS, root.parent / _SETS):
+        if not folder.is_dir():
+            continue
+        names = {path.stem for path in _texts(folder)}
+        plain = [one for one in sorted(names) if one in ("train", "val", "test")] or sorted(names)
+        for name in plain:
+            for word in (folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").split():
+                found.setdefault(word, name)
+        break
+    return found
+
+
+def class_names(root: Path) -> dict[int, tuple[str, str]]:
+    """Number of a class -> name and colour, as Datumaro's label_colors.txt has them: by line."""
+    path = root / "label_colors.txt"
+    found: dict[int, tuple[str, str]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.split(None, 3)
+            if len(words) == 4 and all(word.isdigit() and int(word) < 256 for word in words[:3]):
+                red, green, blue = map(int, words[:3])
+                found[len(found)] = (words[3].strip(), f"#{red:02x}{green:02x}{blue:02x}")
+    return found
+
+
+def lengths(root: Path) -> dict[str, int]:
+    """Sequence -> number of frames, from a sequence map of the tracking benchmark."""
+    found: dict[str, int] = {}
+    for path in sorted(root.glob("evaluate_tracking.seqmap*")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.split()
+            if len(words) == 4 and words[3].isdigit() and int(words[3]) < 1_000_000:
+                found[words[0]] = int(words[3])
+    return found

@@ -1,0 +1,328 @@
+"""First look at a KITTI data set: its frames, and the labels used; what the files say is read later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.errors import ReadError, SchemaError, Where
+from nucleus_convert.converters.kitti import folders, raw, semantics
+from nucleus_convert.converters.kitti.folders import Part
+from nucleus_convert.converters.kitti.objects import FORMAT
+from nucleus_convert.converters.kitti.options import ReadOptions
+from nucleus_convert.converters.model import Label, Scene
+from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.kitti import calib, timestamps
+from nucleus_convert.formats.kitti import labels as wire
+
+
+class Entry(NamedTuple):
+    """A frame's image with its labels, or its point cloud. Paths are relative to the source.
+
+    ``frame`` is None in the object benchmark, where each frame is by itself.
+    """
+
+    part: int
+    image: str | None = None
+    labels: str | None = None
+    cloud: str | None = None
+    calib: str | None = None
+    scene: str | None = None
+    frame: int | None = None
+    subset: str | None = None
+    semantic: str | None = None
+    instance: str | None = None
+    drive: int | None = None
+    time: int | None = None
+
+
+class Index:
+    """What is known before any record is read."""
+
+    def __init__(self, given: Path, parts: list[Part], options: ReadOptions, report: Report) -> None:
+        root = given.parent if given.is_file() else given
+        self.root = root
+        self.parts = parts
+        self.options = options
+        self.report = report
+        self.entries: list[Entry] = []
+        self.labels: dict[str, None] = {}
+        self.scenes: list[Scene] = []
+        self.drives: list[raw.Drive] = []
+        self._scores: set[float] = set()
+        self._placed = False
+        self._unscored = False
+        self._rows = 0
+        self.classes: set[int] = set()
+        self._form = wire.PLAIN
+        for number, part in enumerate(parts):
+            if part.kind == "tracking":
+                self._tracking(number, part)
+            else:
+                self._object(number, part)
+        for path in [] if parts else folders.tracklet_files(given):
+            self._raw(raw.drive_of(root, path, options.dialect))
+
+    def scored(self) -> bool:
+        """Whether the 16th column, if there is one, is a score."""
+        if self.options.scores != "auto":
+            return self.options.scores == "keep"
+        filler = len(self._scores) == 1 and self._scores <= {0.0, 1.0}
+        if filler and not self._placed and not self._unscored:
+            value = self._scores.pop()
+            self.report.add(
+                Code.ASSUMED,
+                f"a 16th column that is {value:g} in every row is a filler, and no score (option scores)",
+                format=FORMAT,
+            )
+            return False
+        return True
+
+    # ------------------------------------------------------------------ the object benchmark
+
+    def _object(self, number: int, part: Part) -> None:
+        root = self.root
+        files = folders.listing(root, part.labels, ".txt")
+        if part.one is not None:
+            files = {part.one.removesuffix(".txt"): part.one}
+        pictures = folders.listing(root, part.images, None)
+        clouds = folders.listing(root, part.velodyne, ".bin")
+        calibs = folders.listing(root, part.calib, ".txt")
+        semantic = folders.listing(root, part.semantic, ".png")
+        instance = folders.listing(root, part.instance, ".png")
+        said = folders.subsets(root)
+        several = len(self.parts) > 1
+        guessed = pictured = 0
+        for stem in sorted({*files, *pictures, *clouds, *semantic, *instance}):
+            self._show(semantic.get(stem), instance=False)
+            self._show(instance.get(stem), instance=True)
+            if stem in files:
+                self._look(root / files[stem], "object")
+            cloud = clouds.get(stem)
+            if cloud is None and part.velodyne is None and stem in calibs and self.options.clouds == "auto":
+                cloud = f"{part.prefix}velodyne/{stem}.bin"
+                guessed += 1
+            if self.options.clouds == "none":
+                cloud = None
+            scene = f"{part.prefix}{stem}" if several else stem
+            subset = said.get(stem) or part.subset
+            common: dict[str, Any] = {
+                "cloud": cloud,
+                "calib": calibs.get(stem),
+                "scene": scene if cloud else None,
+                "subset": subset,
+            }
+            if cloud is not None:
+                self.entries.append(Entry(number, **common))
+            if stem in files or stem in pictures or stem in semantic or stem in instance:
+                image = pictures.get(stem)
+                if image is None:
+                    pictured += 1
+                    image = f"{part.images or part.prefix + self._image_folder(part)}/{stem}.png".lstrip("/")
+                self.entries.append(Entry(
+                    number,
+                    image=image,
+                    labels=files.get(stem),
+                    semantic=semantic.get(stem),
+                    instance=instance.get(stem),
+                    **common,
+                ))
+        self._told(pictured, "images that are not here: named as KITTI names them (.png)")
+        self._told(guessed, "point clouds that are not here: named as KITTI names them (option clouds)")
+
+    def _image_folder(self, part: Part) -> str:
+        return f"image_{self.options.camera}" if part.labels or part.semantic or part.instance else ""
+
+    def _show(self, name: str | None, *, instance: bool) -> None:
+        """Note the classes of a picture."""
+        if name is not None:
+            self.classes.update(semantics.classes_shown(self.root / name, instance=instance))
+
+    def _told(self, count: int, what: str) -> None:
+        if count:
+            self.report.add(Code.ASSUMED, what, format=FORMAT, count=count, where=Where(file=str(self.root)))
+
+    # ------------------------------------------------------------------ tracking
+
+    def _tracking(self, number: int, part: Part) -> None:
+        root = self.root
+        files = folders.listing(root, part.labels, ".txt")
+        if part.one is not None:
+            files = {part.one.removesuffix(".txt"): part.one}
+        pictures = _by_folder(folders.listing(root, part.images, None))
+        clouds = _by_folder(folders.listing(root, part.velodyne, ".bin"))
+        calibs = folders.listing(root, part.calib, ".txt")
+        known = folders.lengths(root)
+        several = len(self.parts) > 1
+        for name in sorted({*files, *pictures, *clouds}):
+            last = self._look(root / files[name], "tracking") if name in files else -1
+            frames = {*range(max(last + 1, known.get(name, 0)))}
+            frames |= {*pictures.get(name, ()), *clouds.get(name, ())}
+            lidar = bool(clouds.get(name)) or (part.velodyne is None and name in calibs)
+            if self.options.clouds == "none" or (self.options.clouds == "found" and not clouds.get(name)):
+                lidar = False
+            scene = f"{part.prefix}{name}" if several else name
+            own: dict[str, Any] = {}
+            if name in calibs:
+                own["calib"] = wire.decode(read_bytes(root / calibs[name]), str(root / calibs[name]))
+            if name in files and self._form != wire.PLAIN:
+                own["form"] = msgspec.to_builtins(self._form)
+            self.scenes.append(
+                Scene(
+                    id=scene,
+                    kind="lidar" if lidar else "video",
+                    frame_rate=10,
+                    extras={FORMAT: {**own, "sequence": name}},
+                )
+            )
+            folder = part.images or f"{part.prefix}image_0{self.options.camera}"
+            points = part.velodyne or f"{part.prefix}velodyne"
+            for frame in sorted(frames):
+                cloud = None
+                if lidar:
+                    cloud = clouds.get(name, {}).get(frame)
+                    if cloud is None and part.velodyne is None:
+                        cloud = f"{points}/{name}/{frame:06}.bin"
+                image = pictures.get(name, {}).get(frame) or f"{folder}/{name}/{frame:06}.png"
+                common: dict[str, Any] = {
+                    "cloud": cloud, "calib": calibs.get(name), "scene": scene, "frame": frame, "subset": part.subset
+                }  # fmt: skip
+                if cloud is not None:
+                    self.entries.append(Entry(number, **common))
+                self.entries.append(Entry(number, image=image, labels=files.get(name), **common))
+
+    # ------------------------------------------------------------------ raw drives
+
+    def _raw(self, drive: raw.Drive) -> None:
+        folder, _, _ = drive.path.rpartition("/")
+        prefix = f"{folder}/" if folder else ""
+        for what, line in drive.document.odd:
+            self.report.add(
+                Code.VALUE_NORMALISED, what, format=FORMAT, where=Where(file=str(self.root / drive.path), line=line)
+            )
+        self.report.add(
+            Code.ASSUMED, f"tracklets of the kind '{drive.dialect}' (option dialect)", format=FORMAT,
+            where=Where(file=str(self.root / drive.path)),
+        )  # fmt: skip
+        camera = f"image_0{self.options.camera}"
+        clouds = _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".bin"))
+        clouds |= _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".pcd"))
+        pictures = _frames_of(folders.listing(self.root, f"{prefix}{camera}/data", None))
+        times = {name: self._times(f"{prefix}{name}/timestamps.txt") for name in ("velodyne_points", camera)}
+        own = {raw.FOLDER: folder} | raw.scene_extras(drive) | self._raw_calib(prefix)
+        self.scenes.append(Scene(id=drive.scene, kind="lidar", frame_rate=10, extras={FORMAT: own}))
+        count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
+        if count > wire.MOST_FRAMES:
+            raise SchemaError(
+                f"tracklets of {count:,} frames, more than {wire.MOST_FRAMES:,}",
+                Where(file=str(self.root / drive.path)),
+            )
+        number = len(self.drives)
+        self.drives.append(drive)
+        for one in drive.document.tracklets:
+            self.labels.setdefault(one.label)
+        for frame in sorted({*range(count), *clouds, *pictures}):
+            cloud = clouds.get(frame) or f"{prefix}velodyne_points/data/{frame:010}.bin"
+            common: dict[str, Any] = {"cloud": cloud, "scene": drive.scene, "frame": frame, "drive": number}
+            self.entries.append(Entry(0, time=_at(times["velodyne_points"], frame), **common))
+            if frame in pictures:
+                self.entries.append(Entry(0, image=pictures[frame], time=_at(times[camera], frame), **common))
+
+    def _times(self, name: str) -> list[int | None]:
+        path = self.root / name
+        return timestamps.load(path) if path.is_file() else []
+
+    def _raw_calib(self, prefix: str) -> dict[str, Any]:
+        """The calibration of a drive's day, which is in the folder above it or in its own."""
+        for folder in (self.root / prefix, (self.root / prefix).parent):
+            there = [name for name in calib.RAW_FILES if (folder / name).is_file()]
+            if there:
+                texts = {name: wire.decode(read_bytes(folder / name), str(folder / name)) for name in there}
+                return {"calib": calib.dump(calib.load_raw(folder)), raw.FILES: texts}
+        return {}
+
+    # ------------------------------------------------------------------ rows
+
+    def _look(self, path: Path, kind: wire.Kind) -> int:
+        """Note the labels of a file, and what stands in its 16th column; the last frame, -1 without.
+
+        What cannot be read is passed over: it is rejected, with the reason, when it is read as a record.
+        """
+        last = -1
+        try:
+            text = wire.decode(read_bytes(path), str(path))
+        except ReadError:
+            return last
+        self._form = wire.form_of(text)
+        for row in wire.parse(text, str(path), kind, self._form):
+            if isinstance(row, wire.Bad):
+                last = max(last, 0)  # a frame for it to be rejected with
+                continue
+            if row.name != wire.DONT_CARE or self.options.dontcare == "keep":
+                self.labels.setdefault(row.name)
+            if row.frame is not None:
+                last = max(last, row.frame)
+            self._placed = self._placed or row.has_3d
+            self._rows += 1
+            if row.score is not None:
+                if len(self._scores) < 3:
+                    self._scores.add(float(row.score))
+            else:
+                self._unscored = True
+        return last
+
+    def results(self) -> bool:
+        """Whether the rows are results: there are some, and all have a score."""
+        return self._rows > 0 and not self._unscored and all(part.labels is not None for part in self.parts)
+
+    def class_names(self) -> dict[int, str]:
+        """Number of a class in pictures -> its name."""
+        said = {number: name for number, (name, _) in folders.class_names(self.root).items()}
+        return said or dict(semantics.NAMES)
+
+    def header_labels(self) -> tuple[Label, ...]:
+        """The labels: of pictures by number, of rows in the order they were met."""
+        made = {name: Label(name=name) for name in self.labels}
+        colours = folders.class_names(self.root)
+        names = self.class_names()
+        for number in sorted(self.classes):
+            name = names.get(number, str(number))
+            made[name] = Label(name=name, id=number, color=colours[number][1] if number in colours else None)
+        return tuple(made.values())
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a label file.
+
+    Raises:
+        ReadError: it cannot be read, or is larger than a label file can be.
+    """
+    where = Where(file=str(path))
+    try:
+        if path.stat().st_size > wire.MAX_BYTES:
+            raise ReadError(f"a label file of more than {wire.MAX_BYTES:,} bytes", where)
+        return path.read_bytes()
+    except OSError as error:
+        raise ReadError(f"cannot be read ({error.strerror})", where) from error
+
+
+def _frames_of(found: dict[str, str]) -> dict[int, str]:
+    """Frame -> path."""
+    return {int(stem): path for stem, path in found.items() if stem.isdigit() and int(stem) < wire.MOST_FRAMES}
+
+
+def _at(times: list[int | None], frame: int) -> int | None:
+    return times[frame] if frame < len(times) else None
+
+
+def _by_folder(found: dict[str, str]) -> dict[str, dict[int, str]]:
+    """Sequence -> frame -> path."""
+    result: dict[str, dict[int, str]] = {}
+    for stem, path in found.items():
+        folder, _, name = stem.rpartition("/")
+        if folder and name.isdigit() and int(name) < wire.MOST_FRAMES:
+            result.setdefault(folder, {})[int(name)] = path
+    return result

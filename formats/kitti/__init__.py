@@ -1,0 +1,1 @@
+"""What KITTI's files say."""
