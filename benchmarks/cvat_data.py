@@ -58,8 +58,8 @@ def _labels() -> str:
 
 
 def _head(size: int, mode: str, tail: str = "") -> str:
-    return f"""<?xml version="1.0" encoding="utf-8"?>
-<annotations>
+    # Without the XML declaration that CVAT writes: labelformat cannot read a file with one.
+    return f"""<annotations>
 <version>1.1</version>
 <meta><task><id>1</id><name>benchmark</name><size>{size}</size><mode>{mode}</mode><overlap>0</overlap><bugtracker/>
 <created>2026-01-01 00:00:00+00:00</created><updated>2026-01-01 00:00:00+00:00</updated><subset>default</subset>
@@ -80,8 +80,7 @@ def images(path: Path, count: int, seed: int = 6) -> int:
         file.write(_head(count, "annotation"))
         for number in range(count):
             width, height = rng.choice(SIZES)
-            name = f"part{number // 1000:03d}/img_{number:07d}.jpg"
-            lines = [f'  <image id="{number}" name="{name}" width="{width}" height="{height}">']
+            lines = [f'  <image id="{number}" name="{_name(number)}" width="{width}" height="{height}">']
             shapes = 0 if rng.random() < 0.05 else 1 + min(30, int(rng.expovariate(1 / 6.9)))
             lines += [_shape(rng, width, height) for _ in range(shapes)]
             if rng.random() < 0.05:
@@ -92,6 +91,18 @@ def images(path: Path, count: int, seed: int = 6) -> int:
             written += shapes
         file.write("</annotations>\n")
     return written
+
+
+def pictures(folder: Path, count: int) -> None:
+    """Make empty files of the names of the images."""
+    for number in range(count):
+        path = folder / _name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def _name(number: int) -> str:
+    return f"part{number // 1000:03d}/img_{number:07d}.jpg"
 
 
 def _shape(rng: random.Random, width: int, height: int) -> str:
