@@ -102,6 +102,7 @@ def _row(annotation: Annotation, node: Node, shape: Shape) -> Row:
     kept: dict[str, Any] = {}
     if node.children and node.children[-1].tag == reserved.TAG:
         kept = reserved.load(node.children.pop().text)
+        del kept["v"]
         fields = kept.get("fields", {})
         fields.pop("track", None)
         if not fields:
