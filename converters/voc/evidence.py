@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from nucleus_convert.converters import decimals, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.voc import numbers, reserved
 from nucleus_convert.converters.voc.folders import XML, Folder, Items
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.converters.voc.objects import SIDES
@@ -172,7 +172,7 @@ def _kept(value: dict[str, Any]) -> dict[str, Any]:
 
 def _judge(text: str) -> tuple[bool, bool]:
     try:
-        value = numbers.number(text)
+        value = decimals.number(text)
     except ValueError:
         return False, False
     return value <= 0, not float(value).is_integer()

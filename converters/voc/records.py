@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters import imagefile
+from nucleus_convert.converters import decimals, imagefile, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
 from nucleus_convert.converters.report import EXAMPLES, Report
 from nucleus_convert.converters.voc import items as item_fields
-from nucleus_convert.converters.voc import numbers, objects, reserved
+from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.evidence import Facts
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
 from nucleus_convert.converters.voc.lists import Lists
@@ -338,7 +338,7 @@ def _contents(path: str, shown: str) -> bytes:
 def _plain(facts: Facts, texts: tuple[str, ...], coords: numbers.Coords) -> Annotation | None:
     """An object that has nothing but VOC's plain elements; None if a value needs a closer look."""
     try:
-        sides = [int(texts[i]) if texts[i].isdigit() else numbers.number(texts[i]) for i in facts.sides]
+        sides = [int(texts[i]) if texts[i].isdigit() else decimals.number(texts[i]) for i in facts.sides]
         flags = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]
     except (ValueError, KeyError):
         return None

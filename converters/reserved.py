@@ -1,4 +1,8 @@
-"""The one reserved element, under which travels as JSON what VOC has no element for; and taking it back."""
+"""The one reserved element, under which travels as JSON what a format of XML has no element for; and taking it back.
+
+Other readers pass over ``<nucleus_convert>``. A writer makes its own elements first, works out what they read back
+as, and puts here only what differs.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,13 @@ def restore_annotation(kept: dict[str, Any], fields: dict[str, Any], shapes: lis
         return list(convert(kept["exact"], tuple[Shape, ...]))
     derived = set(kept.get("derived", ()))
     left = [shape for shape in shapes if KINDS[type(shape)] not in derived]
-    return [*left, *convert(kept.get("shapes", []), list[Shape])]
+    left += convert(kept.get("shapes", []), list[Shape])
+    order = kept.get("order")
+    if order is None:
+        return left
+    if sorted(convert(order, list[int])) != list(range(len(left))):
+        raise SchemaError(f"<{TAG}> was changed: {order} is no order of {len(left)} shapes", hint="remove the element")
+    return [left[i] for i in order]
 
 
 def carried_annotation(wanted: Annotation, found: Annotation) -> dict[str, Any]:
@@ -90,11 +100,14 @@ def carried_annotation(wanted: Annotation, found: Annotation) -> dict[str, Any]:
         more = tuple(one for one in want if not any(same(one, shape) for shape in found.shapes))
         gone = [KINDS[type(shape)] for shape in found.shapes if not any(same(shape, one) for one in want)]
         kinds = {KINDS[type(shape)] for shape in native}
-        if same((*native, *more), want) and not kinds & set(gone):
+        pool = (*native, *more)
+        if len(pool) == len(want) and not kinds & set(gone):
             if gone:
                 kept["derived"] = gone
             if more:
                 kept["shapes"] = msgspec.to_builtins(more)
+            if not same(pool, want):
+                kept["order"] = [next(i for i, one in enumerate(pool) if same(one, shape)) for shape in want]
         else:
             kept["exact"] = msgspec.to_builtins(want)
     return kept
