@@ -145,6 +145,7 @@ class Stretch:
         used: set[str] = set()
         append, packer = self.annotations.append, self.packer
         numbered: bool | None = None
+        nameless: bool | None = None
         for ordinal, annotation in enumerate(record.annotations):
             shapes = annotation.shapes
             label: Any = annotation.label
@@ -187,6 +188,23 @@ class Stretch:
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
+            if identity is None and more is None and len(reserved) == 1 and not annotation.is_prediction:
+                # Nothing of the payload but label, place and metadata, which many have in common.
+                if nameless is None:
+                    nameless = all(other.id is None for other in record.annotations)
+                made = f"{label}-{ordinal + 1:04}"
+                if nameless and made not in used:
+                    used.add(made)
+                    self.missing_id(made, item)
+                    self.nulls["annotations"] += 1
+                    track = None if annotation.track is None else str(annotation.track) or None
+                    common = packer.nameless(annotation)
+                    append(Payload(label, kind, geometry, reference, made, common, None, track))
+                    if kind == "box":
+                        self._boxes += 1
+                    else:
+                        self._polygons += 1
+                    continue
             if type(identity) is int:
                 name = str(identity)
                 reserved["id"] = identity
@@ -385,7 +403,7 @@ class Stretch:
         """
         if lines.count(b"null") != meant:
             for payload in payloads:
-                path = not_finite(msgspec.to_builtins(payload))
+                path = not_finite(msgspec.to_builtins(payload, enc_hook=msgspec.json.decode))
                 if path is not None:
                     raise UnrepresentableError(
                         "a number is NaN or infinite, which JSON has no word for",

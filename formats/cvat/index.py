@@ -17,7 +17,7 @@ from nucleus_convert.formats.cvat.nodes import MAX_DEPTH, Doctype, Node, TooDeep
 BLOCK = 1 << 20
 STEP = 16
 """Images, or shapes of a track, from one place that is remembered to the next."""
-MAX_ELEMENT = 1 << 28
+MAX_ELEMENT = 1 << 26
 """Bytes of one image, or of what is before the first: beyond this it is no label file."""
 _IMAGE = re.compile(rb"<image[\s>/]")
 _LABEL = re.compile(rb"\slabel=(?:\"([^\"]*)\"|'([^']*)')")
@@ -148,7 +148,7 @@ def index(path: Path, shown: str, *, tracks: bool = False) -> ImageIndex | Track
             if kind == b"track" or (tracks and not kind):
                 return _tracks(path, shown, head)
             if kind == b"image":
-                quick = _plain_images(file, start)
+                quick = _plain_images(file, start, shown)
                 if quick is not None:
                     return ImageIndex(shown, path, head, *quick)
                 return ImageIndex(shown, path, head, *_slow_images(path, shown))
@@ -162,7 +162,7 @@ def index(path: Path, shown: str, *, tracks: bool = False) -> ImageIndex | Track
 
 
 def _stretch(path: Path, shown: str, begin: int, end: int) -> Node:
-    if end - begin > 64 * MAX_ELEMENT:
+    if end - begin > (STEP + 1) * MAX_ELEMENT:
         raise MalformedFileError(f"an element of {end - begin:,} bytes", Where(file=shown))
     try:
         with path.open("rb") as file:
@@ -243,7 +243,7 @@ def _head(file: BinaryIO, shown: str) -> tuple[Node, bytes, int]:
 # --- images --------------------------------------------------------------------------------------------
 
 
-def _plain_images(file: BinaryIO, start: int) -> tuple[int, array[int], list[str]] | None:
+def _plain_images(file: BinaryIO, start: int, shown: str) -> tuple[int, array[int], list[str]] | None:
     """Count, places and labels of images, found as bytes; None where something might look like an image and be none.
 
     ``<`` is not allowed in texts and attributes, so ``<image`` is an element wherever there are no comments,
@@ -252,6 +252,7 @@ def _plain_images(file: BinaryIO, start: int) -> tuple[int, array[int], list[str
     offsets = array("q")
     labels: dict[bytes, None] = {}
     count, position, tail = 0, start, b""
+    begun = start
     file.seek(start)
     while block := file.read(BLOCK):
         data = tail + block
@@ -264,6 +265,13 @@ def _plain_images(file: BinaryIO, start: int) -> tuple[int, array[int], list[str
             if count % STEP == 0:
                 offsets.append(position + found.start())
             count += 1
+            begun = position + found.start()
+        if position + cut - begun > MAX_ELEMENT:
+            raise MalformedFileError(
+                f"an <image> of more than {MAX_ELEMENT:,} bytes",
+                Where(file=shown, line=_line_at(Path(file.name), begun)),
+                "is it complete?",
+            )
         for one, other in set(_LABEL.findall(data, 0, cut)):
             labels.setdefault(one or other)
         position += cut
