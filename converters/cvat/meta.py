@@ -364,3 +364,32 @@ def without_labels(meta: Node | None) -> list[Any]:
         own = Node(node.tag, node.attributes, [child for child in node.children if child.tag != "labels"], node.text)
         packed.append(pack(own))
     return packed
+
+
+_DESCRIBING = frozenset(
+    {
+        "id", "name", "size", "mode", "overlap", "bugtracker", "flipped", "created", "updated", "subset", "subsets",
+        "start_frame", "stop_frame", "frame_filter", "segments", "segment", "start", "stop", "url", "owner",
+        "username", "email", "assignee", "original_size", "width", "height", "source", "dumped", "task", "tasks",
+        "job", "project", "label", "color", "type", "parent", "attributes", "attribute", "mutable", "input_type",
+        "default_value", "values", "svg",
+    }
+)  # fmt: skip
+
+
+def strange(nodes: list[Node]) -> list[str]:
+    """The names of elements, at any depth, that CVAT does not write in ``<meta>``."""
+    found: list[str] = []
+    for node in nodes:
+        if node.tag not in _DESCRIBING:
+            found.append(node.tag)
+        else:
+            found += strange(node.children)
+    return found
+
+
+def strange_label(label: Label) -> list[str]:
+    """The names of elements that CVAT does not write in a ``<label>``."""
+    own = label.extras.get(FORMAT, {})
+    simple = [key for key in own if key not in ("type", "svg", *_OWN_LABEL_KEYS)]
+    return simple + [value[0] for value in own.get("elements", ())]

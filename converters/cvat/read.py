@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,10 @@ def _open(path: Path, shown: str, options: ReadOptions, report: Report) -> _Open
     for node in root.children:
         if node.tag not in _ROOT_KNOWN and node.tag != reserved.TAG:
             report.add(Code.UNKNOWN, f"element <{node.tag:.40}> in <annotations>", format=FORMAT, where=where)
-    header = reserved.restore_header(kept.get("header"), header, where)
+    restored = reserved.restore_header(kept.get("header"), header, where)
+    if "header" in kept:
+        _overruled(header, restored, report, where)
+    header = restored
     objects = Objects(header, declared, taxonomy=options.taxonomy, predictions=options.predictions)
     if isinstance(index, wire.ImageIndex):
         return _Opened(header, Images(index, objects, subsets_of(tasks)), index.count)
@@ -154,6 +158,19 @@ def header_of(root: wire.Node, taxonomy: str, kind: str) -> Header:
     if strange:
         own["elements"] = strange
     return Header(labels=tuple(labels), taxonomies=_taxonomies(labels, taxonomy), extras={FORMAT: own})
+
+
+def _overruled(said: Header, restored: Header, report: Report, where: Where) -> None:
+    """Name what someone added to the head of a file that this program wrote: what was kept there is what counts."""
+    known = msgspec.json.encode([restored.labels, restored.extras]).decode()
+    meta = [metas.unpack(value) for value in said.extras[FORMAT].get("meta", ())]
+    joints = [value for label in said.labels for value in label.extras.get(FORMAT, {}).get("sublabels", ())]
+    strange = metas.strange([*meta, *map(metas.unpack, joints)])
+    for label in said.labels:
+        strange += metas.strange_label(label)
+    for tag in strange:
+        if json.dumps(tag) not in known:
+            report.add(Code.DROPPED, f"element <{tag:.40}> in <meta>", format=FORMAT, where=where)
 
 
 def _kept(meta: wire.Node | None, where: Where) -> dict[str, Any]:

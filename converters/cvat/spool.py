@@ -122,20 +122,26 @@ class _Scene(msgspec.Struct):
 
 
 class Spool:
-    """Takes frames, and writes tracks."""
+    """Takes frames, and writes tracks; a context manager that closes what is on disk."""
 
     def __init__(self, path: Path, header: Header, objects: Objects) -> None:
         self.path = path
         self.header = header
         self.objects = objects
         self.seen = Seen()
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 -- closed by write
+        self._file: BinaryIO = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 -- __exit__ closes it
         self._scenes: dict[tuple[str, str | None], _Scene] = {}
         self._keys: dict[Any, int] = {}
         self._rows: list[array[int]] = []
         self._last: list[int] = []
         self._orders: list[array[int]] = []
         self._unplaced = 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def encoder(self) -> FrameEncoder:
         """What makes rows of records, in any process."""
@@ -214,7 +220,7 @@ class Spool:
                 absent[str(number)] = gone
         if absent:
             more["absent"] = absent
-        with self._file, self.path.open("wb") as file:
+        with self.path.open("wb") as file:
             file.write(heading.head(self.header, self.seen, meta, "video", more))
             self._tracks(scenes, tasks, file)
             self._extras(scenes, tasks, file)

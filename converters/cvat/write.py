@@ -57,26 +57,28 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     names = frozenset(label.name for label in header.labels)
     objects = Objects(header, names, taxonomy=heading.TAXONOMY, predictions=False)
     if kind_of(header, options) == "video":
-        spool = Spool(path, header, objects)
-        encoder = spool.encoder()
-        for frames in encode_chunks(labels, encoder, report, workers=target.workers, progress=target.progress):
-            spool.add(frames)
-        spool.write(target.final.stem)
+        with Spool(path, header, objects) as spool:
+            frames = encode_chunks(
+                labels, spool.encoder(), report, workers=target.workers, progress=target.progress
+            )
+            for chunk in frames:
+                spool.add(chunk)
+            spool.write(target.final.stem)
         return [path]
     images = Encoder(header, objects, subsets_of(heading.tasks_of(header)))
     seen = Seen()
     count = 0
     body = path.with_name(path.name + ".body")
     with body.open("wb") as file:
-        for chunk in encode_chunks(labels, images, report, workers=target.workers, progress=target.progress):
+        for encoded in encode_chunks(labels, images, report, workers=target.workers, progress=target.progress):
             lines = []
-            for image in chunk.images:
+            for image in encoded.images:
                 said = image.attributes
                 if "id" not in said:
                     said = {"id": str(count), **said}
                 lines += ["  ", start_tag("image", said), "\n", image.body, "  </image>\n"]
                 count += 1
-            seen.merge(chunk.seen)
+            seen.merge(encoded.seen)
             file.write("".join(lines).encode())
     with path.open("wb") as file:
         task = Task(name=target.final.stem, mode="annotation", stop=count - 1)
