@@ -289,8 +289,8 @@ class _Reader:
         held = last.members.get(reference)
         if held is None:
             return None, row.where, None
-        spot, entry, inside = held
-        return wire.DECODE(entry), _inside(row, inside), spot
+        spot, text, inside = held
+        return wire.DECODE(text), _inside(row, inside), spot
 
     # ------------------------------------------------------------------ payloads
 

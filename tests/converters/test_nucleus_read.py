@@ -757,7 +757,7 @@ def test_a_scene_is_the_same_each_time_it_is_read(tmp_path: Path) -> None:
     frames = [
         {
             "reference_id": f"f{i}", "image_url": f"f{i}.jpg",
-            "metadata": {"width": 9, "height": 8, "mood": "dark", "_nucleus_convert": {"v": 1, "path": f"p{i}.jpg", "id": i}},
+            "metadata": {"width": 9, "height": 8, "_nucleus_convert": {"v": 1, "path": f"p{i}.jpg", "id": i}},
         }
         for i in range(3)
     ]  # fmt: skip
