@@ -364,14 +364,15 @@ def _tracks(path: Path, shown: str, head: Node) -> TrackIndex:
     extra, extra_frames = array("q"), array("q")
     counts: list[int] = []
     current = ""
-    inside = 0
+    inside, pending, visible = 0, -1, False
 
     def start(tag: str, attributes: dict[str, str], depth: int, offset: int, line: int) -> None:
-        nonlocal current, inside
+        nonlocal current, inside, pending, visible
         if depth == 1:
             current = tag
         if depth == 3:
             inside += 1
+            visible = visible or (tag != "attribute" and attributes.get("outside") != "1")
         if depth == 1 and tag == "track":
             tracks.append(TrackPlace(attributes, line))
             counts.append(0)
@@ -384,12 +385,17 @@ def _tracks(path: Path, shown: str, head: Node) -> TrackIndex:
                 raise _both(shown, line)
         elif depth == 2 and current == "track":
             inside = 0
-            _shape(tracks[-1], counts, attributes, offset, keyframes)
+            frame = _shape(tracks[-1], counts, attributes, offset)
+            drawn = attributes.get("keyframe", "1") != "0" and attributes.get("outside", "0") != "1"
+            pending = frame if drawn else -1
+            visible = tag != "skeleton"  # of which each joint says whether it is outside
 
     def end(tag: str, depth: int, offset: int) -> None:
         if depth == 1 and tag == "track":
             tracks[-1].offsets.append(offset)
         elif depth == 2 and current == "track":
+            if visible and pending >= 0:
+                keyframes.add(pending)
             if tracks[-1].inside < 0:
                 tracks[-1].inside = inside
             elif tracks[-1].inside != inside:
@@ -406,9 +412,8 @@ def _both(shown: str, line: int) -> MalformedFileError:
     )
 
 
-def _shape(
-    track: TrackPlace, counts: list[int], attributes: dict[str, str], offset: int, keyframes: set[int]
-) -> None:
+def _shape(track: TrackPlace, counts: list[int], attributes: dict[str, str], offset: int) -> int:
+    """Note where a shape is; its frame."""
     frame = _frame(attributes)
     if frame < 0:
         frame = max(track.last, 0)  # the reader of the shape says what is wrong with it
@@ -421,8 +426,7 @@ def _shape(
     if track.first < 0 or frame < track.first:
         track.first = frame
     track.last = max(track.last, frame)
-    if attributes.get("keyframe", "1") != "0" and attributes.get("outside", "0") != "1":
-        keyframes.add(frame)
+    return frame
 
 
 def _frame(attributes: dict[str, str]) -> int:
