@@ -282,8 +282,8 @@ def read_points(node: Node) -> tuple[Number, ...]:
     if len(words) != 2 * pairs:
         raise SchemaError(f"points of <{node.tag}> are not pairs x,y;x,y: {text!r:.60}")
     try:
-        # Where every word has its point, none is whole and none is "nan".
-        if text.count(".") == len(words) and "_" not in text and "e" not in text:
+        # Where every word has its point none is whole; what Python alone takes for a number has one of these.
+        if text.count(".") == len(words) and text.isascii() and not ("_" in text or "e" in text or "E" in text):
             return tuple(map(float, words))
         return tuple([number(word) for word in words])
     except ValueError:
@@ -350,6 +350,8 @@ def _mask(
     ]
     text = node.attributes.get("rle", "")
     try:
+        if "_" in text or not text.isascii():
+            raise ValueError(text)  # Python's numbers, not CVAT's
         runs = np.array([int(word) for word in text.split(",")] if text.strip() else [], np.int64)
     except (ValueError, OverflowError):
         raise SchemaError(f"rle of <mask> is no list of whole numbers: {text!r:.60}") from None

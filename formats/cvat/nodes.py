@@ -81,8 +81,8 @@ def parse(*pieces: bytes, file: str, line: int = 1) -> Node:
     def end(_tag: str) -> None:
         node = stack.pop()
         children.pop()
-        if node.children and node.text.isspace():
-            node.text = ""
+        if node.children:
+            node.text = node.text.strip()  # layout
 
     def text(data: str) -> None:
         stack[-1].text += data

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nucleus_convert as nc
-from nucleus_convert.converters.errors import ConvertError
+from nucleus_convert.converters.codes import Severity
+from nucleus_convert.converters.errors import ConvertError, ReadError, UnrepresentableError
 from nucleus_convert.converters.report import Report
 
 META = """<meta><task><name>t</name><size>10</size><mode>annotation</mode>
@@ -147,7 +148,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["image", "head"])
 def test_one_endless_token_is_refused_without_holding_it(tmp_path: Path, where: str) -> None:
-    filler = "1,2;" * (30 << 20)  # 120 MiB
+    filler = "1,2;" * (18 << 20)  # 72 MiB
     text = images(f'<polygon label="car" points="{filler}"/>')
     if where == "head":
         text = images(BOX, meta=META.replace("<name>t</name>", f"<name>{filler}</name>"))
@@ -231,6 +232,9 @@ def test_an_attribute_the_label_does_not_have_is_kept_or_named(tmp_path: Path) -
         '<polygon label="car" occluded="0" points="1,2;3,4,5"/>',
         '<polygon label="car" occluded="0" points=""/>',
         '<polygon label="car" occluded="0" points="1,2;nan,4;5,6"/>',
+        '<polygon label="car" occluded="0" points="1.E999,2.0;3.0,4.0;5.0,6.0"/>',
+        '<polygon label="car" occluded="0" points="٣.0,2.0;3.0,4.0;5.0,6.0"/>',
+        '<polygon label="car" occluded="0" points="1_0.0,2.0;3.0,4.0;5.0,6.0"/>',
         '<points label="car" occluded="0"/>',
         '<ellipse label="car" occluded="0" cx="1" cy="2" rx="3"/>',
         '<cuboid label="car" occluded="0" xtl1="1" ytl1="1"/>',
@@ -238,6 +242,8 @@ def test_an_attribute_the_label_does_not_have_is_kept_or_named(tmp_path: Path) -
         '<mask label="car" occluded="0" rle="1, -2, 5" left="0" top="0" width="2" height="2"/>',
         '<mask label="car" occluded="0" rle="4" left="0" top="0" width="-2" height="-2"/>',
         '<mask label="car" occluded="0" rle="1, x" left="0" top="0" width="2" height="2"/>',
+        '<mask label="car" occluded="0" rle="1_0, 6" left="0" top="0" width="4" height="4"/>',
+        '<mask label="car" occluded="0" rle="٣, 1" left="0" top="0" width="2" height="2"/>',
         '<mask label="car" occluded="0" rle="" left="0" top="0" width="2" height="2"/>',
         '<mask label="car" occluded="0" rle="1" left="0" top="0" width="999999999" height="999999999"/>',
     ],
@@ -258,13 +264,10 @@ def test_a_wrong_run_length_says_what_was_found_and_expected(tmp_path: Path) -> 
     assert "4" in message
 
 
-@pytest.mark.parametrize("size", ['width="0" height="0"', 'width="1e9" height="-4"', 'width="x" height="80"', ""])
-def test_an_image_size_that_cannot_be(tmp_path: Path, size: str) -> None:
-    text = images(BOX, image=f'id="0" name="a.jpg" {size}')
-    try:
-        run(tmp_path, text)
-    except ConvertError as error:
-        assert line(error) == META_LINES + 2
+@pytest.mark.parametrize("size", ['width="0" height="0"', 'width="1e9" height="-4"', 'width="x" height="80"'])
+def test_an_image_size_that_cannot_be_is_refused(tmp_path: Path, size: str) -> None:
+    error = refused(tmp_path, images(BOX, image=f'id="0" name="a.jpg" {size}'))
+    assert line(error) == META_LINES + 2
 
 
 def test_a_mask_on_an_image_that_claims_to_be_huge(tmp_path: Path) -> None:
@@ -281,79 +284,49 @@ def test_a_missing_meta_is_said_and_the_shapes_are_read(tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "annotations.jsonl").read_text().splitlines()) == 1
 
 
-def test_a_label_that_meta_does_not_know(tmp_path: Path) -> None:
-    text = images(BOX, BOX.replace("car", "cra"))
-    try:
-        report = run(tmp_path, text)
-    except ConvertError as error:
-        assert line(error) == FIRST + 1
-        assert "cra" in str(error)
-    else:
-        assert any("cra" in finding.what or "label" in finding.what for finding in report.sorted())
+def test_a_label_that_meta_does_not_know_is_said_with_its_line(tmp_path: Path) -> None:
+    report = run(tmp_path, images(BOX, BOX.replace("car", "cra")))
+    (finding,) = [finding for finding in report.sorted() if "cra" in finding.what]
+    assert finding.severity >= Severity.WARNING
 
 
-def test_a_shape_without_a_label(tmp_path: Path) -> None:
-    text = images(BOX.replace('label="car"', ""))
-    try:
-        report = run(tmp_path, text)
-    except ConvertError as error:
-        assert line(error) == FIRST
-    else:
-        assert any("label" in finding.what for finding in report.sorted())
+def test_a_shape_without_a_label_is_refused(tmp_path: Path) -> None:
+    assert line(refused(tmp_path, images(BOX.replace('label="car"', "")))) == FIRST
 
 
 # --- tracks --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("frame", [10, 99, 10**12, -1, "x", "1.5", ""])
-def test_a_frame_out_of_range_is_refused_or_found_with_its_line(tmp_path: Path, frame: Any) -> None:
-    text = video(key(0), key(frame))
-    tracemalloc.start()
-    try:
-        report = run(tmp_path, text)
-    except ConvertError as error:
-        assert line(error) == FIRST + 1
-        assert "frame" in error.message
-    else:
-        assert any("frame" in finding.what for finding in report.sorted())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 100 << 20
+def test_a_frame_out_of_range_is_refused_with_its_line(tmp_path: Path, frame: Any) -> None:
+    with bounded(50):
+        error = refused(tmp_path, video(key(0), key(frame)))
+    assert line(error) == FIRST + 1
+    assert "frame" in error.message
 
 
-def test_a_frame_between_the_steps_is_refused_or_found(tmp_path: Path) -> None:
+def test_a_frame_between_the_steps_is_refused_with_its_line(tmp_path: Path) -> None:
     meta = META.replace("<frame_filter></frame_filter>", "<frame_filter>step=3</frame_filter>")
     meta = meta.replace("<size>10</size>", "<size>4</size>")
-    try:
-        report = run(tmp_path, video(key(0), key(3), key(4), meta=meta))
-    except ConvertError as error:
-        assert line(error) == FIRST + 2
-    else:
-        assert any("frame" in finding.what for finding in report.sorted())
+    error = refused(tmp_path, video(key(0), key(3), key(4), meta=meta))
+    assert line(error) == FIRST + 2
+    assert "steps of 3" in error.message
 
 
-@pytest.mark.parametrize("claim", ["<stop_frame>999999999999</stop_frame>", "<size>99999999999</size>"])
+@pytest.mark.parametrize(
+    "claim",
+    ["<stop_frame>999999999999</stop_frame>", "<stop_frame>99999999</stop_frame>", "<size>99999999999</size>"],
+)
 def test_a_length_that_is_claimed_allocates_nothing(tmp_path: Path, claim: str) -> None:
     tag = claim[1 : claim.index(">")]
     start, end = META.index(f"<{tag}>"), META.index(f"</{tag}>") + len(tag) + 3
-    text = video(key(0), key(3, outside=1), meta=META[:start] + claim + META[end:])
-    tracemalloc.start()
-    try:
-        run(tmp_path, text, dry_run=True)
-    except ConvertError as error:
-        assert "annotations.xml" in str(error)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 100 << 20
+    with bounded(50):
+        error = refused(tmp_path, video(key(0), key(3, outside=1), meta=META[:start] + claim + META[end:]))
+    assert "frame" in str(error) or "size" in str(error)
 
 
-def test_the_same_frame_twice_is_refused_or_found(tmp_path: Path) -> None:
-    try:
-        report = run(tmp_path, video(key(0), key(2), key(2, xtl=0)))
-    except ConvertError as error:
-        assert line(error) == FIRST + 2
-    else:
-        assert any("frame" in finding.what for finding in report.sorted())
+def test_the_same_frame_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert line(refused(tmp_path, video(key(0), key(2), key(2, xtl=0)))) == FIRST + 2
 
 
 def test_frames_in_no_order_are_put_in_order(tmp_path: Path) -> None:
@@ -394,11 +367,8 @@ def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
 def test_names_of_images_never_lead_out_of_the_target(tmp_path: Path) -> None:
     text = images(BOX, image='id="0" name="../../evil.jpg" width="100" height="80"')
     before = sorted(tmp_path.parent.iterdir())
-    try:
-        run(tmp_path, text)
-        nc.convert(tmp_path / "annotations.xml", tmp_path / "voc", source="cvat", target="voc")
-    except ConvertError as error:
-        assert "evil" in str(error)
+    run(tmp_path, text)
+    nc.convert(tmp_path / "annotations.xml", tmp_path / "voc", source="cvat", target="voc")
     assert sorted(tmp_path.parent.iterdir()) == before
     assert all(path.is_relative_to(tmp_path / "voc") for path in tmp_path.parent.rglob("evil*"))
 
@@ -409,7 +379,7 @@ STABLE = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=250,
+    max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 SHAPE_TAGS = ("box", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton", "tag", "spline")
@@ -511,9 +481,10 @@ def test_any_tree_is_read_or_refused(tmp_path: Path, text: str, on_error: Any, t
     source.write_text(text, encoding="utf-8")
     try:
         report = nc.convert(source, None, source="cvat", target=target, on_error=on_error, dry_run=True, verify="all")
-    except ConvertError as error:
-        assert error.exit_code != 70, str(error)  # noqa: PT017 - not that one
-        assert str(error)
+    except ReadError as error:
+        assert "annotations.xml" in str(error)  # noqa: PT017 -- either is right
+    except UnrepresentableError:
+        pass  # a name, or a value, that the target has no way to write
     else:
         report.ledger.check()
 
