@@ -43,9 +43,7 @@ def load(value: Any, where: Where | None = None) -> dict[str, Any]:
             "remove the element",
         )
     if kept["v"] > VERSION:
-        raise SchemaError(
-            "written by a newer nucleus-convert", where, "read it with that version, or a newer one"
-        )
+        raise SchemaError("written by a newer nucleus-convert", where, "read it with that version, or a newer one")
     return kept
 
 
@@ -58,9 +56,7 @@ def convert(value: Any, kind: Any, where: Where | None = None) -> Any:
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise SchemaError(
-            f"<{TAG}> was changed: {error}", where, "remove the element to read without it"
-        ) from error
+        raise SchemaError(f"<{TAG}> was changed: {error}", where, "remove the element to read without it") from error
 
 
 def restore_annotation(kept: dict[str, Any], fields: dict[str, Any], shapes: list[Shape]) -> list[Shape]:
@@ -147,6 +143,4 @@ def restore_header(kept: Any, header: Header, where: Where) -> Header:
     if not kept:
         return header
     told: Header = convert(kept, Header, where)
-    return msgspec.structs.replace(
-        header, **{name: getattr(told, name) for name in kept if name != "model_version"}
-    )
+    return msgspec.structs.replace(header, **{name: getattr(told, name) for name in kept if name != "model_version"})

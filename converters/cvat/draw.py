@@ -339,7 +339,7 @@ def _box(shape: Box) -> tuple[str, dict[str, str]]:
 
 
 def _turned(said: dict[str, str], rotation: Number) -> dict[str, str]:
-    if rotation:
+    if rotation or type(rotation) is float:  # of a track that turns through 0
         said["rotation"] = number_text(rotation)
     return said
 

@@ -119,4 +119,3 @@ def image_node(item: Item, subsets: dict[str, str | None]) -> Node:
         if isinstance(value, str) and key.isidentifier() and key not in said and key != "id" and is_text(value):
             said[key] = value
     return Node("image", said, unpacked(own.get("elements")))
-

@@ -139,9 +139,7 @@ class Keys:
         unknown = {key: value for key, value in said.items() if key not in _TRACK}
         if unknown and self.owned[0] < 0:
             for key in unknown:
-                self.report.add(
-                    Code.UNKNOWN, f"attribute '{key:.40}' of <track>", format=FORMAT, where=self.where()
-                )
+                self.report.add(Code.UNKNOWN, f"attribute '{key:.40}' of <track>", format=FORMAT, where=self.where())
         return unknown
 
     def _key(
@@ -217,4 +215,3 @@ class Keys:
 
 def _silent(_code: Code, _what: str, _node: Node) -> None:
     """For shapes that another stretch of frames reports."""
-

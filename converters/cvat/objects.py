@@ -33,9 +33,7 @@ from nucleus_convert.formats.cvat import Node
 
 CORNERS = tuple(f"{axis}{c}{f}" for f in "12" for c in ("tl", "bl", "tr", "br") for axis in "xy")
 SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
-_COMMON = frozenset(
-    {"label", "source", "occluded", "z_order", "group_id", "rotation", "frame", "keyframe", "outside"}
-)
+_COMMON = frozenset({"label", "source", "occluded", "z_order", "group_id", "rotation", "frame", "keyframe", "outside"})
 GEOMETRY: Mapping[str, frozenset[str]] = {
     "box": frozenset({"xtl", "ytl", "xbr", "ybr"}),
     "polygon": frozenset({"points"}),
@@ -73,9 +71,7 @@ class Skeleton(NamedTuple):
 class Objects:
     """Makes annotations of elements. Picklable."""
 
-    def __init__(
-        self, header: Header, declared: frozenset[str], *, taxonomy: str, predictions: bool
-    ) -> None:
+    def __init__(self, header: Header, declared: frozenset[str], *, taxonomy: str, predictions: bool) -> None:
         self.header = header
         self.declared = declared
         self.taxonomy = taxonomy

@@ -206,4 +206,3 @@ def _merged(headers: list[Header], report: Report) -> Header:
         scenes=tuple(itertools.chain.from_iterable(header.scenes for header in headers)),
         extras=headers[0].extras,
     )
-

@@ -332,7 +332,7 @@ def _state(row: Row) -> bytes:
     """All that has to be the same for the frames between two to follow from them."""
     tag, inside, attributes, *_ = row.node
     if not {"exact", "shapes", "order", "derived"} & row.kept.keys():
-        attributes = {name: value for name, value in attributes.items() if name not in GEOMETRY[tag]}
+        attributes = {name: value for name, value in attributes.items() if name not in (*GEOMETRY[tag], "rotation")}
         if tag == "skeleton":
             inside = [_still_joint(joint) if joint[0] == "points" else joint for joint in inside]
     return _ENCODE([tag, inside, attributes, row.kept])
@@ -369,4 +369,3 @@ def _shape_node(key: Key, task: Task) -> Node:
     if row.kept and not key.outside:
         node.children.append(Node(reserved.TAG, {}, [], reserved.text(row.kept)))
     return node
-

@@ -229,8 +229,7 @@ def open_video(
         header = msgspec.structs.replace(header, scenes=rated)
     scene_of = {track: part.scene for part in parts for track in part.tracks}
     called = tuple(
-        f"{scene_of.get(number, '')}/{track.attributes.get('id', number)}"
-        for number, track in enumerate(index.tracks)
+        f"{scene_of.get(number, '')}/{track.attributes.get('id', number)}" for number, track in enumerate(index.tracks)
     )
     return Video(index, objects, tuple(parts), options, called, ours="kind" in kept), header
 
@@ -284,9 +283,7 @@ def _last(index: TrackIndex, task: Task, members: list[int], report: Report, whe
     return last
 
 
-def _indices(
-    index: TrackIndex, task: Task, last: int, absent: list[int], options: ReadOptions
-) -> Sequence[int]:
+def _indices(index: TrackIndex, task: Task, last: int, absent: list[int], options: ReadOptions) -> Sequence[int]:
     """The frames to read, as numbers among those annotated."""
     every = range(0, last + 1, options.every)
     if options.frames == "keyframes":
@@ -296,4 +293,3 @@ def _indices(
         gone = set(absent)
         return array("q", [number for number in every if number not in gone])
     return every
-

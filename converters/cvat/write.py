@@ -58,9 +58,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     objects = Objects(header, names, taxonomy=heading.TAXONOMY, predictions=False)
     if kind_of(header, options) == "video":
         with Spool(path, header, objects) as spool:
-            frames = encode_chunks(
-                labels, spool.encoder(), report, workers=target.workers, progress=target.progress
-            )
+            frames = encode_chunks(labels, spool.encoder(), report, workers=target.workers, progress=target.progress)
             for chunk in frames:
                 spool.add(chunk)
             spool.write(target.final.stem)

@@ -227,9 +227,7 @@ def _head(file: BinaryIO, shown: str) -> tuple[Node, bytes, int]:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (
         encoding is not None and encoding.group(1).lower() not in (b"utf-8", b"utf8", b"ascii", b"us-ascii")
     ):
-        raise MalformedFileError(
-            "not in UTF-8, as CVAT writes", Where(file=shown, line=1), "convert the file to UTF-8"
-        )
+        raise MalformedFileError("not in UTF-8, as CVAT writes", Where(file=shown, line=1), "convert the file to UTF-8")
     if found is None:
         node = parse(data, file=shown)
         return node, b"", len(data)

@@ -30,7 +30,7 @@ from nucleus_convert.converters.options import split
 from nucleus_convert.converters.pipeline import convert
 from nucleus_convert.converters.report import Report
 
-from ..support import said
+from .cvat_support import said
 
 
 def read(path: Path, report: Report | None = None, **options: Any) -> LabelSet:
@@ -172,9 +172,7 @@ def test_tracks_of_a_video_become_shapes_on_frames(fixtures: Path) -> None:
     assert (scene.id, scene.kind, scene.frame_rate) == ("drive", "video", 12.5)
     assert [record.item.id for record in found] == list(range(10, 31, 2))
     assert [record.item.path for record in found][:2] == ["frame_000010.PNG", "frame_000012.PNG"]
-    assert {(record.item.width, record.item.height, record.item.subset) for record in found} == {
-        (640, 480, "train")
-    }
+    assert {(record.item.width, record.item.height, record.item.subset) for record in found} == {(640, 480, "train")}
     # The sheet's box: 10,20,30,40 to 18,20,46,60 in four steps; gone from 5 to 8, then there to the end.
     assert boxes(found, "drive/0") == {
         0: Box(10.0, 20.0, 20.0, 20.0),
@@ -213,9 +211,7 @@ def test_what_does_not_move_is_that_of_the_keyframe_before(fixtures: Path) -> No
     ("frames", "expected"), [("keyframes", [0, 2, 4, 6, 9, 10]), ("3", [0, 3, 6, 9]), ("all", list(range(11)))]
 )
 def test_frames_can_be_chosen(fixtures: Path, frames: str, expected: list[int]) -> None:
-    every = {
-        record.item.scene.frame: record for record in records(fixtures / "cvat/video") if record.item.scene
-    }
+    every = {record.item.scene.frame: record for record in records(fixtures / "cvat/video") if record.item.scene}
     chosen = records(fixtures / "cvat/video", frames=frames)
     assert chosen == [every[frame] for frame in expected]
 
