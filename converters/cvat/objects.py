@@ -137,25 +137,25 @@ class Objects:
         source = said.get("source", "manual")
         if source != "manual":
             extras["source"] = source
+        fields: dict[str, Any] = {"label": name}
+        if attributes:
+            for one in FLAGS_OF_VOC:
+                if type(attributes.get(one)) is bool:
+                    fields[one] = attributes.pop(one)
+            fields["attributes"] = attributes
+        if self.predictions:
+            fields["predicted"] = True
         occluded = said.get("occluded", "0")
+        if occluded != "0":
+            fields["occluded"] = flag(occluded, "occluded") or None
         z_order = said.get("z_order", "0")
-        group = said.get("group_id")
-        flags = {}
-        for one in FLAGS_OF_VOC:
-            if type(attributes.get(one)) is bool:
-                flags[one] = attributes.pop(one)
-        fields: dict[str, Any] = {
-            **flags,
-            "label": name,
-            "predicted": self.predictions,
-            "group": None if group is None else whole(group, "group_id"),
-            "occluded": None if occluded == "0" else flag(occluded, "occluded") or None,
-            "z_order": None if z_order == "0" else whole(z_order, "z_order"),
-            "attributes": attributes,
-            "extras": {FORMAT: extras} if extras else {},
-        }
+        if z_order != "0":
+            fields["z_order"] = whole(z_order, "z_order")
+        if "group_id" in said:
+            fields["group"] = whole(said["group_id"], "group_id")
         if "rotation" in said and tag not in _TURNS:
             extras["rotation"] = said["rotation"]
+        if extras:
             fields["extras"] = {FORMAT: extras}
         shapes: list[Shape] = [shape]
         if kept is not None:
