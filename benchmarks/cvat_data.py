@@ -1,8 +1,9 @@
 """CVAT XML for benchmarks, the same each time for a seed: a data set of images, and a video with tracks.
 
 Of the shapes of an images file half are boxes (one in ten turned), four in ten polygons of 24 corners on average, most
-of the bytes; the rest polylines, points, ellipses, masks, skeletons of five joints, 2-D cuboids. Three in ten have
-attributes, one image in twenty a tag, one in twenty nothing.
+of the bytes; the rest polylines, points, ellipses, skeletons of five joints, 2-D cuboids, and two in a thousand masks:
+each becomes a picture of the image's size, which takes as long as a hundred boxes. Three in ten have attributes, one
+image in twenty a tag, one in twenty nothing.
 """
 
 from __future__ import annotations
@@ -117,16 +118,16 @@ def _shape(rng: random.Random, width: int, height: int) -> str:
         turn = f' rotation="{rng.uniform(1, 359):.2f}"' if draw < 0.05 else ""
         tag = "box"
         geometry = f'xtl="{cx - rx:.2f}" ytl="{cy - ry:.2f}" xbr="{cx + rx:.2f}" ybr="{cy + ry:.2f}"{turn}'
-    elif draw < 0.9:
+    elif draw < 0.91:
         tag, geometry = "polygon", f'points="{_ring(rng, cx, cy, rx, ry, 3 + int(rng.expovariate(1 / 22)))}"'
-    elif draw < 0.92:
+    elif draw < 0.93:
         tag, geometry = "polyline", f'points="{_ring(rng, cx, cy, rx, ry, rng.randint(2, 30))}"'
-    elif draw < 0.94:
+    elif draw < 0.955:
         tag, geometry = "points", f'points="{_ring(rng, cx, cy, rx, ry, rng.randint(1, 5))}"'
-    elif draw < 0.96:
-        turn = f' rotation="{rng.uniform(1, 359):.2f}"' if draw < 0.95 else ""
-        tag, geometry = "ellipse", f'cx="{cx:.2f}" cy="{cy:.2f}" rx="{rx:.2f}" ry="{ry:.2f}"{turn}'
     elif draw < 0.975:
+        turn = f' rotation="{rng.uniform(1, 359):.2f}"' if draw < 0.965 else ""
+        tag, geometry = "ellipse", f'cx="{cx:.2f}" cy="{cy:.2f}" rx="{rx:.2f}" ry="{ry:.2f}"{turn}'
+    elif draw < 0.977:
         tag, geometry = "mask", _mask(int(cx - rx), int(cy - ry), int(rx) + 1, int(ry) + 1)
     elif draw < 0.99:
         joints = "".join(

@@ -15,6 +15,7 @@ from nucleus_convert.converters.cvat.meta import FORMAT, pack
 from nucleus_convert.converters.decimals import difference, number
 from nucleus_convert.converters.errors import SchemaError
 from nucleus_convert.converters.model import (
+    EMPTY,
     Annotation,
     Box,
     Cuboid2D,
@@ -53,6 +54,8 @@ FLAGS_OF_VOC = ("difficult", "truncated")
 """Checkboxes that CVAT's own Pascal VOC import makes of what VOC says of an object."""
 _MANY_VALUES = 100_000
 _FLAGS = {"0": False, "1": True, "false": False, "true": True, "False": False, "True": True}
+_PLAIN = b"0123456789.,;-"
+_BUT_MARKS = bytes(set(range(256)) - set(b",;"))
 _CHECKED = {"true": True, "false": False}
 MAX_MASK = 2**28
 
@@ -68,6 +71,17 @@ class Skeleton(NamedTuple):
     places: dict[str, int]
 
 
+class Said(NamedTuple):
+    """What the elements within a shape say: attributes, those of them that are flags of the model, what we kept."""
+
+    attributes: Mapping[str, Any]
+    flags: Mapping[str, bool]
+    kept: dict[str, Any] | None
+
+
+_NOTHING = Said(EMPTY, EMPTY, None)
+
+
 class Objects:
     """Makes annotations of elements. Picklable."""
 
@@ -81,6 +95,8 @@ class Objects:
         self._types: dict[str, dict[str, Any]] = {}
         self._skeletons: dict[str, Skeleton] = {}
         self._values: dict[tuple[str, str, str], Any] = {}
+        self._said: dict[tuple[str, ...], Said] = {}
+        self._sources: dict[str, dict[str, Any]] = {}
         for label in header.labels:
             self.labels[label.name] = label.name
             self._types[label.name] = {
@@ -129,48 +145,67 @@ class Objects:
             extras["attributes"] = unknown
             for key in unknown:
                 note(Code.UNKNOWN, f"attribute '{key:.40}' of <{tag}>", node)
-        attributes: dict[str, Any] = {}
-        kept = None
-        if node.children:
-            attributes, kept = self._children(node, name, extras, note)
+        attributes, flags, kept = self._children(node, name, extras, note) if node.children else _NOTHING
         shape = _READERS[tag](self, node, name, width, height, extras, note)
         source = said.get("source", "manual")
         if source != "manual":
             extras["source"] = source
-        fields: dict[str, Any] = {"label": name}
-        if attributes:
-            for one in FLAGS_OF_VOC:
-                if type(attributes.get(one)) is bool:
-                    fields[one] = attributes.pop(one)
-            fields["attributes"] = attributes
-        if self.predictions:
-            fields["predicted"] = True
-        occluded = said.get("occluded", "0")
-        if occluded != "0":
-            fields["occluded"] = flag(occluded, "occluded") or None
-        z_order = said.get("z_order", "0")
-        if z_order != "0":
-            fields["z_order"] = whole(z_order, "z_order")
-        if "group_id" in said:
-            fields["group"] = whole(said["group_id"], "group_id")
         if "rotation" in said and tag not in _TURNS:
             extras["rotation"] = said["rotation"]
-        if extras:
-            fields["extras"] = {FORMAT: extras}
+        occluded = said.get("occluded", "0")
+        z_order = said.get("z_order", "0")
+        group = said.get("group_id")
+        fields: dict[str, Any] = {
+            **flags,
+            "label": name,
+            "predicted": self.predictions,
+            "group": None if group is None else whole(group, "group_id"),
+            "occluded": None if occluded == "0" else flag(occluded, "occluded") or None,
+            "z_order": None if z_order == "0" else whole(z_order, "z_order"),
+            "attributes": attributes,
+            "extras": self._shared(extras) if extras else EMPTY,
+        }
+        if kept is None:
+            return Annotation(shapes=(shape,), **fields)
         shapes: list[Shape] = [shape]
-        if kept is not None:
-            for _ in range(reserved.convert(kept.get(FURTHER, 0), int)):
-                other = None if rest is None else next(rest, None)
-                if other is None or other.tag not in _READERS:
-                    raise SchemaError("elements of one object are missing", hint=f"remove its <{reserved.TAG}>")
-                shapes.append(_READERS[other.tag](self, other, name, width, height, extras, note))
-            shapes = reserved.restore_annotation(kept, fields, shapes)
+        for _ in range(reserved.convert(kept.get(FURTHER, 0), int)):
+            other = None if rest is None else next(rest, None)
+            if other is None or other.tag not in _READERS:
+                raise SchemaError("elements of one object are missing", hint=f"remove its <{reserved.TAG}>")
+            shapes.append(_READERS[other.tag](self, other, name, width, height, extras, note))
+        fields["attributes"] = dict(attributes)
+        fields["extras"] = {FORMAT: extras} if extras else {}
+        shapes = reserved.restore_annotation(kept, fields, shapes)
         return Annotation(shapes=tuple(shapes), **fields)
 
-    def _children(
-        self, node: Node, label: str, extras: dict[str, Any], note: Note
-    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The attributes, and what this program kept in an element; what nobody knows goes to ``extras``."""
+    def _shared(self, extras: dict[str, Any]) -> dict[str, Any]:
+        """``extras`` under the format's name: the same dictionary for all of which only a source is said."""
+        source = extras.get("source")
+        if source is None or len(extras) > 1:
+            return {FORMAT: extras}
+        known = self._sources.get(source)
+        if known is None:
+            known = {FORMAT: extras}
+            if len(self._sources) < _MANY_VALUES:
+                self._sources[source] = known
+        return known
+
+    def _children(self, node: Node, label: str, extras: dict[str, Any], note: Note) -> Said:
+        """What elements within say: the same dictionaries for all that say the same."""
+        key: list[str] = [label]
+        for child in node.children:
+            if child.tag != "attribute" or child.children or len(child.attributes) != 1:
+                return self._each(node, label, extras, note)
+            key += (child.attributes.get("name", ""), child.text)
+        known = self._said.get(tuple(key))
+        if known is None:
+            known = self._each(node, label, extras, note)
+            if "elements" not in extras and len(self._said) < _MANY_VALUES:
+                self._said[tuple(key)] = known
+        return known
+
+    def _each(self, node: Node, label: str, extras: dict[str, Any], note: Note) -> Said:
+        """What elements within say, one by one; what nobody knows goes to ``extras``."""
         attributes: dict[str, Any] = {}
         kept = None
         values = self._values
@@ -196,7 +231,8 @@ class Objects:
             else:
                 extras.setdefault("elements", []).append(pack(child))
                 note(Code.UNKNOWN, f"element <{child.tag:.40}> in <{node.tag}>", child)
-        return attributes, kept
+        flags = {one: attributes.pop(one) for one in FLAGS_OF_VOC if type(attributes.get(one)) is bool}
+        return Said(attributes or EMPTY, flags, kept)
 
     def _typed(self, label: str, name: str, text: str) -> Any:
         """An attribute's value by its label's schema: bool for checkboxes, numbers for numbers; None: not usable."""
@@ -274,12 +310,12 @@ def read_points(node: Node) -> tuple[Number, ...]:
     if text is None:
         raise SchemaError(f"<{node.tag}> without points")
     words = text.replace(";", ",").split(",")
-    pairs = text.count(";") + 1
-    if len(words) != 2 * pairs:
+    data = text.encode()
+    if data.translate(None, _BUT_MARKS) != (b",;" * (len(words) // 2))[:-1]:
         raise SchemaError(f"points of <{node.tag}> are not pairs x,y;x,y: {text!r:.60}")
     try:
-        # Where every word has its point none is whole; what Python alone takes for a number has one of these.
-        if text.count(".") == len(words) and text.isascii() and not ("_" in text or "e" in text or "E" in text):
+        # Where every word has its point none is whole, and of these characters Python reads but what CVAT writes.
+        if text.count(".") == len(words) and not data.translate(None, _PLAIN):
             return tuple(map(float, words))
         return tuple([number(word) for word in words])
     except ValueError:
@@ -293,7 +329,11 @@ def _box(_o: Objects, node: Node, _l: str, _w: Any, _h: Any, _e: dict[str, Any],
     said = node.attributes
     try:
         left, top, right, bottom = said["xtl"], said["ytl"], said["xbr"], said["ybr"]
-        x, y, x2, y2 = number(left), number(top), number(right), number(bottom)
+        joined = f"{left},{top},{right},{bottom}"
+        if joined.count(".") == 4 and not joined.encode().translate(None, _PLAIN):
+            x, y, x2, y2 = float(left), float(top), float(right), float(bottom)
+        else:
+            x, y, x2, y2 = number(left), number(top), number(right), number(bottom)
     except (KeyError, ValueError) as error:
         for name in ("xtl", "ytl", "xbr", "ybr"):
             read_number(node, name)  # says which
