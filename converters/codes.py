@@ -42,6 +42,7 @@ class Code(StrEnum):
     DOUBTFUL_BOX = "doubtful-box"
     SUPERSEDED = "superseded"
     IGNORED_FILE = "ignored-file"
+    UNKNOWN = "unknown"
     # choices of the user
     FILTERED = "filtered"
     RELABELLED = "relabelled"
@@ -115,8 +116,9 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.LABEL_UNDECLARED: Entry(
         Severity.WARNING,
-        "label {what} is used but not declared; its number stands for its name",
-        "Add it to the source's categories, or give --ground-truth.",
+        "label {what} is used but not declared",
+        "Where it is known by its number alone, that stands for its name. Add it to the source's categories, or give"
+        " --ground-truth.",
     ),
     Code.LABEL_RENAMED: Entry(
         Severity.WARNING, "label names must differ: {what}", "Rename the labels in the source, or with --labels."
@@ -136,6 +138,11 @@ CATALOGUE: dict[Code, Entry] = {
         Severity.INFO, "{what}", "The same objects are in more than one file; the fuller one is used."
     ),
     Code.IGNORED_FILE: Entry(Severity.WARNING, "file not read: {what}", "Convert it by itself if it is wanted."),
+    Code.UNKNOWN: Entry(
+        Severity.INFO,
+        "{what} is not known; it is kept as it is and comes back on the return trip",
+        "Nothing to do; if it is misspelt, mend it in the source.",
+    ),
     Code.FILTERED: Entry(Severity.LOSS, "left out on request: {what}", "You asked for this."),
     Code.RELABELLED: Entry(Severity.INFO, "label changed on request: {what}", "You asked for this."),
     Code.CARRIED: Entry(

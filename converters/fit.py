@@ -51,6 +51,11 @@ from nucleus_convert.converters.report import Report
 
 _MANY_PLANS = 1000
 _NOTHING: dict[str, Any] = {"attributes": {}, "keypoints": (), "skeleton": ()}
+_CORNERS = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
+"""Corners of a 2-D cuboid by CVAT's names: 1 is the front; of the rear, 2, left and right are swapped."""
+_EDGES = (
+    (0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 6), (1, 7), (2, 4), (3, 5),
+)  # fmt: skip
 _REGIONS = (Mask, Polygon, Ellipse)
 
 
@@ -443,6 +448,10 @@ def approximate(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
     if type(shape) is Points and Feature.KEYPOINTS in spec.holds:
         flat = shape.points
         return Keypoints(tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))), None
+    if type(shape) is Cuboid2D and Feature.KEYPOINTS in spec.holds and len(shape.points) == 2 * len(_CORNERS):
+        flat = shape.points
+        seen = tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))
+        return Keypoints(seen, _CORNERS, _EDGES), None
     envelope = _envelope(shape) if Feature.BOX in spec.holds else None
     if envelope is None:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 Number: TypeAlias = int | float
@@ -211,6 +212,12 @@ def keypoints_box(points: Sequence[Number]) -> Bounds | None:
 _MAX_ELLIPSE_POINTS = 4096
 
 
+@lru_cache(maxsize=64)
+def _circle(count: int) -> tuple[tuple[float, float], ...]:
+    """Cosine and sine of as many even steps around: ellipses of a size have the same."""
+    return tuple(cos_sin(360 * i / count) for i in range(count))
+
+
 class EllipseRing(NamedTuple):
     """A polygon in place of an ellipse, and how far from the curve it gets, in pixels, at the most."""
 
@@ -243,8 +250,7 @@ def ellipse_ring(
         count = min(count, max(8, 4 * math.ceil(min(math.pi / (2 * half_angle), count) / 4)))
     cos, sin = cos_sin(rotation)
     ring: list[float] = []
-    for i in range(count):
-        c, s = cos_sin(360 * i / count)
+    for c, s in _circle(count):
         u, v = rx * c, ry * s
         ring += (cx + u * cos - v * sin, cy + u * sin + v * cos)
     return EllipseRing(tuple(ring), 2 * radius * math.sin(math.pi / (2 * count)) ** 2)

@@ -16,6 +16,7 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "voc": ("nucleus_convert.converters.voc", "Pascal VOC: XML, ImageSets, masks, results"),
     "yolo": ("nucleus_convert.converters.yolo", "YOLO text labels: Ultralytics and Darknet, five tasks"),
     "kitti": ("nucleus_convert.converters.kitti", "KITTI: object, tracking, raw drives, results"),
+    "cvat": ("nucleus_convert.converters.cvat", "CVAT XML 1.1: images and video"),
     "nucleus": ("nucleus_convert.converters.nucleus", "Scale Nucleus payloads as JSON Lines"),
     "maskpng": ("nucleus_convert.converters.maskpng", "PNG masks: one a mask, or one of indices an image"),
     "rle": ("nucleus_convert.converters.rle", "run-length masks as JSON Lines"),
@@ -39,6 +40,8 @@ ALIASES: Final[Mapping[str, str]] = {
     "yolov11": "yolo",
     "ultralytics": "yolo",
     "darknet": "yolo",
+    "cvat-images": "cvat",
+    "cvat-video": "cvat",
 }
 
 FOREIGN: Final[Mapping[str, str]] = {
@@ -47,7 +50,6 @@ FOREIGN: Final[Mapping[str, str]] = {
     "labelstudio": "Label Studio JSON is not read; export COCO from it",
     "label-studio": "Label Studio JSON is not read; export COCO from it",
     "tfrecord": "TFRecord is not read; export COCO or Pascal VOC from the tool that made it",
-    "cvat": "CVAT XML is not read yet in this version; export COCO from CVAT",
     "csv": "CSV has no agreed meaning for labels; convert it to COCO results first",
 }
 """Names that people will try, and what to do instead."""

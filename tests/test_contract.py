@@ -371,7 +371,7 @@ def planted(path: Path) -> int:
 
     for file in [path] if path.is_file() else sorted(path.rglob("*")):
         if file.suffix == ".xml":
-            pieces = re.split("(?=</(?:object|annotation)>)", file.read_text())
+            pieces = re.split("(?=</(?:object|annotation|image|skeleton|points|label|task)>)", file.read_text())
             unknown = [f'<zzz>{{"deep": [{count + i}, null]}}</zzz>' for i in range(1, len(pieces))]
             file.write_text("".join(a + b for a, b in zip_longest(pieces, unknown, fillvalue="")))
             count += len(unknown)
@@ -409,7 +409,7 @@ def test_keys_that_nobody_knows_come_back_or_are_an_error(tmp_path: Path, name: 
         if "zzz" not in str(error):
             raise
         return  # refused, and named
-    lost = sum(number for (code, what), number in said(report).items() if "zzz" in what)
+    lost = sum(number for (code, what), number in said(report).items() if "zzz" in what and code != "unknown")
     assert found(again) + lost == count > 0
 
 

@@ -168,7 +168,7 @@ class Stretch:
         append, packer = self.annotations.append, self.packer
         numbered: bool | None = None
         quoted: bytes | None = None
-        own: set[str] | None = None
+        nameless: bool | None = None
         for ordinal, annotation in enumerate(record.annotations):
             if type(annotation) is Outline:
                 if quoted is None:
@@ -217,18 +217,28 @@ class Stretch:
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
+            if identity is None and more is None and len(reserved) == 1 and not annotation.is_prediction:
+                # Nothing of the payload but label, place and metadata, which many have in common.
+                if nameless is None:
+                    nameless = all(other.id is None for other in record.annotations)
+                made = f"{label}-{ordinal + 1:04}"
+                if nameless and made not in used:
+                    used.add(made)
+                    self.missing_id(made, item)
+                    self.nulls["annotations"] += 1
+                    track = None if annotation.track is None else str(annotation.track) or None
+                    common = packer.nameless(annotation)
+                    append(Payload(label, kind, geometry, reference, made, common, None, track))
+                    if kind == "box":
+                        self._boxes += 1
+                    else:
+                        self._polygons += 1
+                    continue
             if type(identity) is int:
                 name = str(identity)
                 reserved["id"] = identity
             elif identity and type(identity) is str:
                 name = identity
-            elif identity is None and more is None:
-                # A made name, as Canvas makes it; one that is taken is left to that.
-                if own is None:
-                    own = {str(other.id) for other in record.annotations if other.id is not None}
-                name = f"{label}-{ordinal + 1:04}"
-                if name in own:
-                    name = ""
             else:
                 name = ""
             if (
@@ -246,10 +256,6 @@ class Stretch:
                 canvas.add_only(annotation, ordinal, kind, geometry, reserved)
             else:
                 used.add(name)
-                if identity is None:
-                    reserved["id"] = None
-                    self.nulls["annotations"] += 1
-                    self.missing_id(name, item)
                 meta = packer.annotation(annotation, reserved)
                 track = None if annotation.track is None else str(annotation.track) or None
                 if more is None:
@@ -475,7 +481,7 @@ class Stretch:
         """
         if lines.count(b"null") != meant:
             for payload in payloads:
-                path = not_finite(msgspec.to_builtins(payload))
+                path = not_finite(msgspec.to_builtins(payload, enc_hook=msgspec.json.decode))
                 if path is not None:
                     raise UnrepresentableError(
                         "a number is NaN or infinite, which JSON has no word for",

@@ -32,6 +32,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.model import Annotation, Label
+from nucleus_convert.formats.nucleus.wire import ENCODER
 
 VERSION = 1
 KEY = "_nucleus_convert"
@@ -62,6 +63,8 @@ ITEM_QUERYABLE: Mapping[str, tuple[str, ...]] = {"coco": ("license", "date_captu
 """Format -> fields of its items that stand as plain keys."""
 
 _EMPTY: Mapping[str, Any] = {}
+_REMEMBERED = 4096
+"""Different metadata of annotations without ids that are kept ready."""
 _COORDINATES = {"lat": 90, "latitude": 90, "lon": 180, "longitude": 180}
 _RESERVED = frozenset({KEY, "camera_params", "context_attachments"})
 _ANNOTATION_NAMES = _RESERVED | frozenset(FLAGS.values()) | {"category_id", "supercategory", "confidence"}
@@ -129,6 +132,37 @@ class Packer:
         self._labels = labels
         self._constants: dict[str | None, dict[str, Any]] = {}
         self._flags: dict[Any, tuple[dict[str, Any], list[str]]] = {}
+        self._nameless: dict[Any, tuple[Any, Any]] = {}
+
+    def nameless(self, annotation: Annotation) -> Any:
+        """All metadata of an annotation whose source gave it no id, as JSON where it can be used again.
+
+        Readers give annotations that say the same the same dictionaries, so these are known by identity.
+        """
+        attributes, extras = annotation.attributes, annotation.extras
+        occluded, truncated = annotation.occluded, annotation.truncated
+        key = (
+            annotation.label, occluded, type(occluded), truncated, type(truncated), annotation.difficult,
+            annotation.crowd, annotation.group, annotation.z_order, id(attributes), id(extras),
+        )  # fmt: skip
+        known = self._nameless.get(key)
+        if known is not None and (annotation.track is None or (type(annotation.track) is str and annotation.track)):
+            return known[0]
+        reserved: dict[str, Any] = {"v": VERSION, "id": None}
+        meta = self.annotation(annotation, reserved)
+        meta[KEY] = reserved
+        if annotation.track is not None and (type(annotation.track) is not str or not annotation.track):
+            return meta
+        try:
+            text = ENCODER.encode(meta)
+        except UnicodeEncodeError:  # said with the payload
+            return meta
+        if text.count(b"null") != 1:  # perhaps a number that is none: whoever looks for it must see it
+            return meta
+        if len(self._nameless) >= _REMEMBERED:
+            self._nameless.clear()
+        self._nameless[key] = msgspec.Raw(text), annotation  # which keeps its dictionaries, and their identities
+        return self._nameless[key][0]
 
     def annotation(self, annotation: Annotation, reserved: dict[str, Any]) -> dict[str, Any]:
         """Plain keys of an annotation; what cannot be plain is added to ``reserved``, which is not put in."""

@@ -90,6 +90,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
         labels={label.name: (label.id, label.parent) for label in header.labels},
         pictures=Pictures(folder, options.mask_folder),
         predictions=options.predictions,
+        last_scene=_LastScene(),
     )
     return LabelSet(header, records, size=len(order))
 
@@ -169,6 +170,20 @@ def _taxonomies(path: Path) -> tuple[Taxonomy, ...]:
 # --- records -------------------------------------------------------------------------------------------
 
 
+class _LastScene:
+    """The scene that was read last, with its items, as JSON, by name: the next stretch is of the same.
+
+    Left out of pickles.
+    """
+
+    def __init__(self) -> None:
+        self.row: Row | None = None
+        self.members: dict[str, tuple[Spot, bytes, str]] = {}
+
+    def __reduce__(self) -> Any:
+        return _LastScene, ()
+
+
 class _Records(msgspec.Struct, frozen=True):
     """The source of records: any stretch of items, from the places of their rows. Picklable."""
 
@@ -178,6 +193,7 @@ class _Records(msgspec.Struct, frozen=True):
     labels: Mapping[str, tuple[Any, Any]]
     pictures: Pictures
     predictions: bool
+    last_scene: _LastScene
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         reader = _Reader(self, report)
@@ -186,15 +202,13 @@ class _Records(msgspec.Struct, frozen=True):
 
 
 class _Reader:
-    """Reads records one after the other; keeps the scene it read last."""
+    """Reads records one after the other."""
 
     def __init__(self, records: _Records, report: Report) -> None:
         self.records = records
         self.report = report
         self._files = Files()
         self._groups: dict[str, int] | None = None
-        self._scene: Row | None = None
-        self._members: dict[str, tuple[Spot, dict[str, Any], str]] = {}
 
     def record(self, group: int) -> Record:
         """The item of a group, and its annotations."""
@@ -291,22 +305,23 @@ class _Reader:
 
     def _in_scene(self, row: Row, data: bytes, reference: str) -> tuple[dict[str, Any] | None, Place, Spot | None]:
         """The item of that name in a scene, its place and where in the scene it stands."""
-        if self._scene != row:
+        last = self.records.last_scene
+        if last.row != row:
             content = forms.normal(wire.DECODE(data))
             made = is_made(content)
-            self._scene = row
-            self._members = {}
+            last.row = row
+            last.members = {}
             for frame, sensor, entry in scene_items(content):
                 inside = f".frames[{frame}]" + ("" if sensor is None else f".{sensor}")
                 name = forms.reference_of(entry.get("reference_id"))
                 if name:
                     spot = Spot(str(content["reference_id"]), frame, sensor, made)
-                    self._members.setdefault(name, (spot, entry, inside))
-        held = self._members.get(reference)
+                    last.members.setdefault(name, (spot, wire.ENCODER.encode(entry), inside))
+        held = last.members.get(reference)
         if held is None:
             return None, row.where, None
-        spot, entry, inside = held
-        return entry, _inside(row, inside), spot
+        spot, text, inside = held
+        return wire.DECODE(text), _inside(row, inside), spot
 
     # ------------------------------------------------------------------ payloads
 

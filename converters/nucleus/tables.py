@@ -15,6 +15,7 @@ from nucleus_convert.formats.nucleus import forms
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 _OPEN_FILES = 64
+_LONG = 1 << 15
 _TOGETHER = 1 << 20
 """Rows that stand together are read together, so many bytes at most."""
 
@@ -80,10 +81,11 @@ class Rows:
 
 
 class Files:
-    """Reads rows; keeps the files it read last open."""
+    """Reads rows; keeps the files it read last open, and the text of the last long row: a scene has many items."""
 
     def __init__(self) -> None:
         self._files: dict[Path, RowFile] = {}
+        self._long: tuple[Row, bytes] | None = None
 
     def read(self, row: Row) -> bytes:
         """The text of a row."""
@@ -103,6 +105,12 @@ class Files:
                     break
                 end = reach
                 j += 1
+            if j == i + 1 and end - start > _LONG:
+                if self._long is None or self._long[0] != rows[i]:
+                    self._long = (rows[i], self._file(path).read(start, end - start))
+                yield self._long
+                i = j
+                continue
             data = self._file(path).read(start, end - start)
             for row in rows[i:j]:
                 yield row, data[row.offset - start : row.offset - start + row.length]

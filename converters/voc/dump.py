@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters import decimals, reserved
 from nucleus_convert.converters.model import KINDS, Annotation, Box, Mask, Number, Polygon
 from nucleus_convert.converters.report import Fate
-from nucleus_convert.converters.voc import numbers, objects, reserved
+from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.formats.voc import element
 from nucleus_convert.formats.voc.dump import escape, is_legal, is_name
@@ -230,8 +231,8 @@ def _attribute_text(value: Any) -> str:
 def _ring(ring: tuple[Number, ...], by: int) -> dict[str, str]:
     made: dict[str, str] = {}
     for i in range(0, len(ring) - 1, 2):
-        made[f"x{i // 2 + 1}"] = repr(numbers.shifted(ring[i], by))
-        made[f"y{i // 2 + 1}"] = repr(numbers.shifted(ring[i + 1], by))
+        made[f"x{i // 2 + 1}"] = repr(decimals.shifted(ring[i], by))
+        made[f"y{i // 2 + 1}"] = repr(decimals.shifted(ring[i + 1], by))
     return made
 
 
@@ -242,7 +243,7 @@ def _envelope(shapes: Mapping[type[Any], Any]) -> Box | None:
         xs, ys = flat[0::2], flat[1::2]
         if xs and ys:
             x, y = min(xs), min(ys)
-            return Box(x, y, numbers.difference(max(xs), x), numbers.difference(max(ys), y))
+            return Box(x, y, decimals.difference(max(xs), x), decimals.difference(max(ys), y))
     if Mask in shapes:
         from nucleus_convert.converters import masks
 

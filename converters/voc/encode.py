@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters import reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.model import (
@@ -25,7 +26,7 @@ from nucleus_convert.converters.model import (
 )
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.converters.voc import items as item_fields
-from nucleus_convert.converters.voc import numbers, reserved, results
+from nucleus_convert.converters.voc import numbers, results
 from nucleus_convert.converters.voc.dump import Dumper, clean, normal
 from nucleus_convert.converters.voc.folders import Folder
 from nucleus_convert.converters.voc.names import file_safe, item_name, list_safe

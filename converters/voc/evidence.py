@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
+from nucleus_convert.converters import decimals, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.voc import numbers, reserved
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.converters.voc.objects import SIDES
 from nucleus_convert.formats import voc as wire
@@ -198,7 +198,7 @@ def _kept(value: dict[str, Any]) -> dict[str, Any]:
 
 def _judge(text: str) -> tuple[bool, bool]:
     try:
-        value = numbers.number(text)
+        value = decimals.number(text)
     except ValueError:
         return False, False
     return value <= 0, not float(value).is_integer()

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nucleus_convert.converters import imagefile
+from nucleus_convert.converters import decimals, imagefile
 from nucleus_convert.converters.errors import SchemaError
 from nucleus_convert.converters.model import Item
-from nucleus_convert.converters.voc import numbers
 from nucleus_convert.converters.voc.folders import Folder
 from nucleus_convert.converters.voc.objects import Notes
 
@@ -147,7 +146,7 @@ def _size(value: Any, extras: dict[str, Any], note: Notes) -> tuple[int | None, 
 
 def _pixels(text: Any) -> int | None:
     try:
-        value = numbers.number(text if isinstance(text, str) else "")
+        value = decimals.number(text if isinstance(text, str) else "")
     except ValueError:
         return None
     return int(value) if value == int(value) and 0 < value < 2**31 else None

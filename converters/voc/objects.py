@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from nucleus_convert.converters import decimals, reserved
 from nucleus_convert.converters.errors import SchemaError
 from nucleus_convert.converters.model import Annotation, Box, Number, Polygon, Shape
-from nucleus_convert.converters.voc import numbers, reserved
+from nucleus_convert.converters.voc import numbers
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.formats.voc import Value
 
@@ -126,7 +127,7 @@ def _flag(name: str, text: Value, fields: dict[str, Any], extras: dict[str, Any]
             note("value-normalised", f"<{name}> '{text}' read as {int(_WORDS[word])}")
             return
         try:
-            grade = numbers.number(text)
+            grade = decimals.number(text)
         except ValueError:
             pass
         else:
@@ -146,7 +147,7 @@ def _confidence(value: dict[str, Value], fields: dict[str, Any], extras: dict[st
         if name not in value:
             continue
         try:
-            confidence = numbers.number(value[name] if isinstance(value[name], str) else "")
+            confidence = decimals.number(value[name] if isinstance(value[name], str) else "")
         except ValueError:
             extras[name] = value[name]
             note("value-normalised", f"<{name}> is no number: kept verbatim")
@@ -204,7 +205,7 @@ def read_box(value: Value, coords: Coords, path: tuple[str, ...], note: Notes) -
         if not isinstance(text, str):
             raise bad(f"<bndbox> without <{name}>" if text is None else f"<{name}> is not one number", path)
         try:
-            sides.append(numbers.number(text))
+            sides.append(decimals.number(text))
         except ValueError:
             raise bad(f"<{name}> is no number: {text!r:.40}", (*path, name), "mend the number") from None
     xmin, ymin, xmax, ymax = sides
@@ -221,7 +222,7 @@ def _rotated(value: Value) -> Box | None:
         return None
     try:
         cx, cy, width, height, angle = (
-            numbers.number(str(value[k])) for k in ("cx", "cy", "w", "h", "angle")
+            decimals.number(str(value[k])) for k in ("cx", "cy", "w", "h", "angle")
         )
     except (KeyError, ValueError):
         return None
@@ -248,14 +249,14 @@ def _ring(value: Value, coords: Coords) -> tuple[Number, ...] | None:
         if found is None or not isinstance(text, str):
             return None
         try:
-            place = numbers.number(text)
+            place = decimals.number(text)
         except ValueError:
             return None
         points.setdefault(int(found.group(2)), {})[found.group(1)] = place
     if len(points) < 3 or any(len(point) != 2 for point in points.values()):
         return None
     by = -1 if coords == "voc" else 0
-    return tuple(numbers.shifted(points[i][axis], by) for i in sorted(points) for axis in "xy")
+    return tuple(decimals.shifted(points[i][axis], by) for i in sorted(points) for axis in "xy")
 
 
 # --- attributes ----------------------------------------------------------------------------------------
@@ -325,7 +326,7 @@ def typed_value(text: str) -> Any:
     if text in ("True", "False"):
         return text == "True"
     try:
-        value = numbers.number(text)
+        value = decimals.number(text)
     except ValueError:
         return text
     return value if str(value) == text else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from nucleus_convert.converters import decimals
 from nucleus_convert.converters.model import EMPTY, Annotation, Box, Number
 from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.evidence import Facts, facts_of
@@ -49,7 +50,7 @@ def plain_objects(quick: Quick, coords: numbers.Coords, width: int, height: int)
             return None
         sides = facts.sides_of(texts)
         whole = "".join(sides).isdecimal()
-        convert: Callable[[str], Number] = int if whole else numbers.number
+        convert: Callable[[str], Number] = int if whole else decimals.number
         try:
             xmin, ymin, xmax, ymax = map(convert, sides)
         except ValueError:

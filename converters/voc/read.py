@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters import reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, UnknownFormatError, Where
 from nucleus_convert.converters.imagefile import is_image
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Label
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.voc import classes, evidence, folders, lists, reserved, survey
+from nucleus_convert.converters.voc import classes, evidence, folders, lists, survey
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, Folder, Items
 from nucleus_convert.converters.voc.lists import Lists
 from nucleus_convert.converters.voc.memberships import Memberships, Side

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nucleus_convert.converters import files, imagefile
+from nucleus_convert.converters import files, imagefile, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
 from nucleus_convert.converters.report import EXAMPLES, Report
 from nucleus_convert.converters.voc import items as item_fields
-from nucleus_convert.converters.voc import numbers, objects, reserved
+from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.evidence import Evidence, is_kit
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
 from nucleus_convert.converters.voc.kept import Kept

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nucleus_convert.converters import decimals
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Number, Tag
 from nucleus_convert.converters.report import Report
@@ -98,7 +99,7 @@ def _prediction(line: str, label: str, stem: str | None, detection: bool) -> Ann
     columns = COLUMNS["det" if detection else "cls"]
     words = line.rsplit(None, columns)[1:]
     try:
-        values: list[Number] = [numbers.number(word) for word in words]
+        values: list[Number] = [decimals.number(word) for word in words]
     except ValueError as error:
         raise SchemaError(f"not a number: {str(error)!r:.40}", None, "mend the line") from error
     if len(values) != columns:

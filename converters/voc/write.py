@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters import imagefile
+from nucleus_convert.converters import imagefile, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.labelset import LabelSet
@@ -15,7 +15,7 @@ from nucleus_convert.converters.model import Header
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.voc import classes, reserved
+from nucleus_convert.converters.voc import classes
 from nucleus_convert.converters.voc.encode import UNSPLIT, Encoded, Encoder
 from nucleus_convert.converters.voc.folders import SIDE_FILE
 from nucleus_convert.converters.voc.numbers import Coords

@@ -750,3 +750,22 @@ def test_the_reader_works_without_the_sidecar(tmp_path: Path) -> None:
     assert [text(entry) for entry in labels] == [text(record)]
     (single,) = read(tmp_path / "out" / "annotations.jsonl")
     assert text(single.annotations) == text(record.annotations)
+
+
+def test_a_scene_is_the_same_each_time_it_is_read(tmp_path: Path) -> None:
+    """Its items are kept from one stretch to the next, so reading must not use them up."""
+    frames = [
+        {
+            "reference_id": f"f{i}", "image_url": f"f{i}.jpg",
+            "metadata": {"width": 9, "height": 8, "_nucleus_convert": {"v": 1, "path": f"p{i}.jpg", "id": i}},
+        }
+        for i in range(3)
+    ]  # fmt: skip
+    scene = {"reference_id": "s", "frame_rate": 2, "frames": frames}
+    (tmp_path / "scenes.jsonl").write_text(json.dumps(scene) + "\n")
+    labels = nucleus.read(tmp_path, options=nucleus.ReadOptions(), report=Report())
+    first = list(labels)
+    assert [record.item.path for record in first] == ["p0.jpg", "p1.jpg", "p2.jpg"]
+    assert list(labels) == first
+    assert list(labels.records(Report(), 1, 2)) == first[1:2]
+    assert list(pickle.loads(pickle.dumps(labels)).records(Report(), 2)) == first[2:]

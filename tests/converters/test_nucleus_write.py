@@ -941,3 +941,40 @@ def test_a_whole_number_of_any_size_is_written(tmp_path: Path) -> None:
     annotation = Annotation(label="cat", shapes=(Box(10**400, 1, 2, 3), Polygon((((1, 1, 2, 1, 2, 2),),))))
     folder = write(one(annotation), tmp_path)
     assert str(10**400) in (folder / "annotations.jsonl").read_text()
+
+
+def test_metadata_that_many_have_in_common_is_that_of_each(tmp_path: Path) -> None:
+    """Readers share dictionaries, and what is written for one must not be taken for what only looks like it."""
+    attributes: list[dict[str, Any]] = [{}, {"color": "red"}, {"color": "null"}, {"n": 1}, {"n": True}]
+    extras: list[dict[str, Any]] = [{}, {"cvat": {"source": "manual"}}, {"cvat": {"x": None}}]
+    flags: list[dict[str, Any]] = [
+        {}, {"occluded": True}, {"occluded": 1}, {"occluded": 1.0}, {"occluded": False}, {"occluded": 0},
+        {"truncated": True}, {"truncated": 1}, {"track": "t"}, {"track": ""}, {"track": 1}, {"group": 3},
+        {"z_order": 2}, {"difficult": True}, {"crowd": True}, {"confidence": 0.5}, {"id": "car-0009"}, {"id": ""},
+    ]  # fmt: skip
+
+    def labels(*, shared: bool) -> LabelSet:
+        def own(given: dict[str, Any]) -> dict[str, Any]:
+            return given if shared else {name: dict(v) if isinstance(v, dict) else v for name, v in given.items()}
+
+        made = [
+            Annotation(label="car", shapes=(shape,), attributes=own(said), extras=own(more), **flag)
+            for said in attributes
+            for more in extras
+            for flag in (*flags, *reversed(flags))
+            for shape in (Box(1, 2, 3, 4), Polygon(((SQUARE,),)))
+        ]
+        # One by one, all together, and those without an id together.
+        nameless = tuple(annotation for annotation in made if annotation.id is None)
+        groups = [(annotation,) for annotation in made] + [tuple(made), nameless]
+        header = Header(labels=(Label(name="car", id=3, parent="thing"),))
+        return from_records(header, [Record(Item(id=f"{i}.jpg"), group) for i, group in enumerate(groups)])
+
+    reports = Report(), Report()
+    for shared in (True, False):
+        write(labels(shared=shared), tmp_path / str(shared), reports[shared])
+    for stem in ("annotations", "predictions"):
+        texts = [(tmp_path / str(shared) / f"{stem}.jsonl").read_bytes() for shared in (True, False)]
+        assert texts[0] == texts[1]
+    assert reports[0].to_json() == reports[1].to_json()
+    assert_same(labels(shared=True), read(tmp_path / "True"))

@@ -1,4 +1,8 @@
-"""The one reserved element, under which travels as JSON what VOC has no element for; and taking it back."""
+"""The one reserved element, under which travels as JSON what a format of XML has no element for; and taking it back.
+
+Other readers pass over ``<nucleus_convert>``. A writer makes its own elements first, works out what they read back
+as, and puts here only what differs.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +43,7 @@ def load(value: Any, where: Where | None = None) -> dict[str, Any]:
             "remove the element",
         )
     if kept["v"] > VERSION:
-        raise SchemaError(
-            "written by a newer nucleus-convert", where, "read it with that version, or a newer one"
-        )
+        raise SchemaError("written by a newer nucleus-convert", where, "read it with that version, or a newer one")
     return kept
 
 
@@ -54,9 +56,7 @@ def convert(value: Any, kind: Any, where: Where | None = None) -> Any:
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise SchemaError(
-            f"<{TAG}> was changed: {error}", where, "remove the element to read without it"
-        ) from error
+        raise SchemaError(f"<{TAG}> was changed: {error}", where, "remove the element to read without it") from error
 
 
 def restore_annotation(kept: dict[str, Any], fields: dict[str, Any], shapes: list[Shape]) -> list[Shape]:
@@ -69,7 +69,13 @@ def restore_annotation(kept: dict[str, Any], fields: dict[str, Any], shapes: lis
         return list(convert(kept["exact"], tuple[Shape, ...]))
     derived = set(kept.get("derived", ()))
     left = [shape for shape in shapes if KINDS[type(shape)] not in derived]
-    return [*left, *convert(kept.get("shapes", []), list[Shape])]
+    left += convert(kept.get("shapes", []), list[Shape])
+    order = kept.get("order")
+    if order is None:
+        return left
+    if sorted(convert(order, list[int])) != list(range(len(left))):
+        raise SchemaError(f"<{TAG}> was changed: {order} is no order of {len(left)} shapes", hint="remove the element")
+    return [left[i] for i in order]
 
 
 def carried_annotation(wanted: Annotation, found: Annotation) -> dict[str, Any]:
@@ -90,11 +96,14 @@ def carried_annotation(wanted: Annotation, found: Annotation) -> dict[str, Any]:
         more = tuple(one for one in want if not any(same(one, shape) for shape in found.shapes))
         gone = [KINDS[type(shape)] for shape in found.shapes if not any(same(shape, one) for one in want)]
         kinds = {KINDS[type(shape)] for shape in native}
-        if same((*native, *more), want) and not kinds & set(gone):
+        pool = (*native, *more)
+        if len(pool) == len(want) and not kinds & set(gone):
             if gone:
                 kept["derived"] = gone
             if more:
                 kept["shapes"] = msgspec.to_builtins(more)
+            if not same(pool, want):
+                kept["order"] = [next(i for i, one in enumerate(pool) if same(one, shape)) for shape in want]
         else:
             kept["exact"] = msgspec.to_builtins(want)
     return kept
@@ -134,6 +143,4 @@ def restore_header(kept: Any, header: Header, where: Where) -> Header:
     if not kept:
         return header
     told: Header = convert(kept, Header, where)
-    return msgspec.structs.replace(
-        header, **{name: getattr(told, name) for name in kept if name != "model_version"}
-    )
+    return msgspec.structs.replace(header, **{name: getattr(told, name) for name in kept if name != "model_version"})
