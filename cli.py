@@ -337,7 +337,10 @@ class LookCommand(click.Command):
 def inspect_data(
     src: Path, *, html: Path | None, as_json: bool, limit: int, overwrite: bool, quiet: bool, **given: Any
 ) -> None:
-    """Show what is in SRC: items, objects, labels, shapes, sizes, attributes, tracks, scores, oddities."""
+    """Show what is in SRC, in numbers.
+
+    Items, objects, labels, shapes, sizes, attributes, tracks, scores, oddities.
+    """
     from nucleus_convert.converters import looks, showing
 
     with progress_bar(show=not quiet) as progress:
@@ -362,7 +365,10 @@ def check_data(
     verbose: bool,
     **given: Any,
 ) -> int:
-    """Say everything that is wrong with SRC: with its files, geometry, values, and as an upload to Nucleus."""
+    """Say everything that is wrong with SRC.
+
+    With its files, its geometry, its values, and as an upload to Nucleus.
+    """
     from nucleus_convert.converters import looks, showing
     from nucleus_convert.converters.checking.catalogue import Level
 
@@ -463,7 +469,10 @@ def side_options(side: str = "") -> list[click.Parameter]:
 def diff_data(
     a: Path, b: Path, *, limit: int, as_json: bool, quiet: bool, ignore: tuple[str, ...], **given: Any
 ) -> int:
-    """Compare two data sets of any formats; exit with 1 if they differ."""
+    """Compare two data sets of any formats.
+
+    Exits with 1 if they differ.
+    """
     from nucleus_convert.converters import diff, difftext, opening
 
     unknown = [name for name in ignore if name not in diff.FIELDS]

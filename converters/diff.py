@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters import compare, matching, measure
+from nucleus_convert.converters import compare, matching, measure, pairing
 from nucleus_convert.converters.compare import Rules
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.measure import NOTHING, Measure
@@ -259,7 +259,7 @@ class Diff:
 
     def _objects(self, before: Record, after: Record) -> Iterator[ObjectDiff]:
         counts = self.summary.objects
-        for i, j in matching.objects(before.annotations, after.annotations, self.tolerance.overlap):
+        for i, j in pairing.objects(before.annotations, after.annotations, self.tolerance.overlap):
             one = None if i is None else before.annotations[i]
             other = None if j is None else after.annotations[j]
             if one is None or other is None:

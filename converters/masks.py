@@ -164,8 +164,8 @@ def as_runs(runs: Runs | Sequence[int], *, where: Where | None = None) -> Runs:
 
 
 def _integers(runs: Any) -> Runs | None:
-    """A list of nothing but ints as an array; None for anything else."""
-    if type(runs) is not list or not runs or set(map(type, runs)) != {int}:
+    """A list of nothing but ints that are no runs too long, as an array; None for anything else."""
+    if type(runs) is not list or not runs or set(map(type, runs)) != {int} or max(runs) > _MAX_COUNT:
         return None
     try:
         return np.frombuffer(array("q", runs), np.int64)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, Literal, TypeVar, get_args
 
 import msgspec
-import numpy as np
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
 
@@ -478,6 +477,8 @@ def _before_comma(data: bytes, position: int) -> int:
 
 def _parted(data: bytes, seam: bytes) -> tuple[list[int], list[int]]:
     """Bounds of the elements of ``data`` if they are parted by just this seam, from brace to brace."""
+    import numpy as np  # heavy, and small files have no use for it
+
     numbers = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(numbers[: -len(seam)] == seam[0])
     for shift, byte in enumerate(seam[1:], 1):

@@ -11,14 +11,19 @@ header, so that numbers and families of labels, licences and the like come back;
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from nucleus_convert.converters.labelset import LabelSet, Step
-from nucleus_convert.converters.nucleus.examine import Setting, examine
-from nucleus_convert.converters.nucleus.options import ReadOptions, WriteOptions
+from nucleus_convert.converters.nucleus.options import ReadOptions, Setting, WriteOptions
 from nucleus_convert.converters.nucleus.read import read, sniff
-from nucleus_convert.converters.nucleus.upload import payloads
 from nucleus_convert.converters.nucleus.write import WithoutClouds, excerpt, write
 from nucleus_convert.converters.protocol import Feature, Spec
 from nucleus_convert.converters.report import Report
+
+if TYPE_CHECKING:
+    from nucleus_convert.converters.checking.problems import Problems
 
 __all__ = [
     "SPEC",
@@ -76,3 +81,29 @@ SPEC = Spec(
 def narrowed(labels: LabelSet, *, options: WriteOptions, report: Report) -> tuple[Spec, Step | None]:
     """What a target holds with these options: point clouds may be left out."""
     return SPEC, WithoutClouds() if options.pointclouds == "none" else None
+
+
+# The rules of an upload take time to import, and conversions have no use for them.
+
+
+def examine(source: Path, options: ReadOptions, setting: Setting, problems: Problems) -> None:
+    """Check a folder or file of Nucleus data, see :func:`examiner.examine`."""
+    from nucleus_convert.converters.nucleus import examiner
+
+    examiner.examine(source, options, setting, problems)
+
+
+def payloads(
+    labels: LabelSet,
+    folder: Path,
+    options: WriteOptions,
+    problems: Problems,
+    report: Report,
+    *,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Path | None:
+    """Write what can be written of a label set that fits, see :func:`upload.payloads`."""
+    from nucleus_convert.converters.nucleus import upload
+
+    return upload.payloads(labels, folder, options, problems, report, workers=workers, progress=progress)

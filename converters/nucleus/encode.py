@@ -26,7 +26,6 @@ from nucleus_convert.converters.nucleus.options import Pointclouds, ReferenceId,
 from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready
 from nucleus_convert.converters.nucleus.regions import Segmentation
 from nucleus_convert.converters.outline import Outline
-from nucleus_convert.converters.pointclouds import convert_cloud
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
@@ -412,6 +411,8 @@ class Stretch:
         name = f"{safe_path(reference).removesuffix('.bin')}.json"
         target = Path(settings.clouds) / name
         target.parent.mkdir(parents=True, exist_ok=True)
+        from nucleus_convert.converters.pointclouds import convert_cloud  # heavy, and few data sets have clouds
+
         said = convert_cloud(source, target)
         self.clouds.append(name)
         for count, what in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
 from pydantic import BaseModel, Field, field_validator
 
 from nucleus_convert.converters.compose import Overflow, Overlap
@@ -87,6 +88,21 @@ class WriteOptions(BaseModel, extra="forbid"):
     def _known(cls, value: str) -> str:
         wanted(value)
         return value
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upload is to go.
+
+    Attributes:
+        asynchronous: whether masks are to be uploaded asynchronously.
+        part_bytes: the largest upload.
+        placed: whether the files are the user's; of files that are there for the check only, sizes do not matter,
+            and places are told by item and id.
+    """
+
+    asynchronous: bool = False
+    part_bytes: int = wire.PART_BYTES
+    placed: bool = True
 
 
 def wanted(value: str) -> frozenset[str] | None:

@@ -19,7 +19,7 @@ from nucleus_convert.converters.nucleus.check import checked
 from nucleus_convert.converters.nucleus.index import files_of
 from nucleus_convert.converters.nucleus.ledger import Ledger
 from nucleus_convert.converters.nucleus.maskcheck import MaskCheck
-from nucleus_convert.converters.nucleus.options import ReadOptions
+from nucleus_convert.converters.nucleus.options import ReadOptions, Setting
 from nucleus_convert.converters.nucleus.pictures import Pictures
 from nucleus_convert.converters.nucleus.rules import Place, Rules, is_pointcloud
 from nucleus_convert.converters.nucleus.tables import scene_items
@@ -30,21 +30,6 @@ _BAD_PATHS = {
     ".geometry.names": Code.KEYPOINT_NAMES,
     ".geometry.keypoints": Code.KEYPOINT_PLACE,
 }
-
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """How an upload is to go.
-
-    Attributes:
-        asynchronous: whether masks are to be uploaded asynchronously.
-        part_bytes: the largest upload.
-        placed: whether the files are the user's; of files that are there for the check only, sizes do not matter,
-            and places are told by item and id.
-    """
-
-    asynchronous: bool = False
-    part_bytes: int = wire.PART_BYTES
-    placed: bool = True
 
 
 class Row(NamedTuple):
