@@ -16,7 +16,14 @@ import msgspec
 
 from nucleus_convert.converters.coco.find import find
 from nucleus_convert.converters.coco.options import ReadOptions
-from nucleus_convert.converters.coco.reserved import RESERVED, UNLABELLED, restore_header, restore_item
+from nucleus_convert.converters.coco.reserved import (
+    RESERVED,
+    UNLABELLED,
+    Carried,
+    placed,
+    restore_header,
+    restore_item,
+)
 from nucleus_convert.converters.coco.rows import RowReader
 from nucleus_convert.converters.coco.scan import Contents, scan
 from nucleus_convert.converters.codes import Code
@@ -85,7 +92,7 @@ class Images:
         self._ids[number] = identity
         return number
 
-    def item(self, number: int) -> tuple[Item, tuple[Annotation, ...]]:
+    def item(self, number: int) -> tuple[Item, Carried]:
         """The item, and annotations that travelled with it (see ``reserved``).
 
         Raises:
@@ -204,7 +211,7 @@ class CocoSource:
         for part, mine in zip(self.parts, rows, strict=True):
             if mine:
                 part.reader.read(part.file.read_rows(mine), mine, item, report, annotations)
-        return Record(item, (*annotations, *carried))
+        return Record(item, placed(annotations, carried))
 
     def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:
         for part, mine in zip(self.parts, rows, strict=True):
