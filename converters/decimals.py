@@ -14,6 +14,7 @@ from nucleus_convert.converters.errors import UnrepresentableError
 from nucleus_convert.converters.model import Number
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_PLAIN = re.compile(r"-?\d{1,15}\.\d{1,15}", re.ASCII)
 _EXACT = Context(prec=60)
 MAX_DIGITS = 40
 
@@ -24,6 +25,8 @@ def number(text: str) -> Number:
     Raises:
         ValueError: it is no finite number.
     """
+    if _PLAIN.fullmatch(text) is not None:  # as nearly all are
+        return float(text)
     text = text.strip()
     if len(text) > MAX_DIGITS or _NUMBER.fullmatch(text) is None:
         raise ValueError(text)

@@ -8,7 +8,7 @@ is whether everything that should be there is there, unchanged.
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -261,12 +261,27 @@ def differences(expected: Record, actual: Record, spec: Spec) -> Iterator[Differ
 def _paired(
     expected: Sequence[Annotation], actual: Sequence[Annotation]
 ) -> Iterable[tuple[Annotation, Annotation]]:
-    """Pairs by id where ids tell annotations apart, by place where they do not."""
+    """Pairs by id where ids tell annotations apart, by place among those alike where they do not.
+
+    A target may keep what it cannot draw apart from what it can, so that places shift.
+    """
     by_id: dict[Id | None, Annotation] = {annotation.id: annotation for annotation in actual}
     ids = {annotation.id for annotation in expected}
     if None not in ids and len(ids) == len(expected) and ids <= by_id.keys():
         return [(annotation, by_id[annotation.id]) for annotation in expected]
+    meant, read = list(map(_look, expected)), list(map(_look, actual))
+    if meant != read:
+        alike: dict[Any, deque[Annotation]] = {}
+        for look, annotation in zip(read, actual, strict=True):
+            alike.setdefault(look, deque()).append(annotation)
+        if Counter(meant) == Counter(read):
+            return [(one, alike[look].popleft()) for look, one in zip(meant, expected, strict=True)]
     return zip(expected, actual, strict=False)
+
+
+def _look(annotation: Annotation) -> frozenset[type[Any]]:
+    """The kinds of an annotation's shapes, but for those that were added: by these a target keeps them apart."""
+    return frozenset(map(type, annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]))
 
 
 def _annotation(

@@ -174,6 +174,14 @@ def test_annotations_pair_by_id_where_ids_tell_them_apart() -> None:
     assert found(one(first), one(Annotation(id="1", label="a"))) == ["id"]
 
 
+def test_annotations_without_ids_pair_with_what_is_alike() -> None:
+    box, other = (Annotation(label="cat", shapes=(Box(x, 1, 2, 3),)) for x in (1, 2))
+    polygon = Annotation(label="cat", shapes=(SQUARE,))
+    assert found(one(box, polygon, other), one(box, other, polygon)) == []
+    assert found(one(box, polygon, other), one(other, box, polygon)) == ["box x", "box x"]
+    assert found(one(box, polygon), one(polygon, polygon)) != []
+
+
 def test_rounding_is_allowed_to_half_a_unit_and_only_on_coordinates() -> None:
     rounding = msgspec.structs.replace(ALL, decimals=2)
     drawn = one(Annotation(confidence=0.125, shapes=(Box(1.005, 2, 3, 4),)))
