@@ -21,8 +21,10 @@ from nucleus_convert.converters.coco.labels import read_categories
 from nucleus_convert.converters.coco.options import ReadOptions
 from nucleus_convert.converters.coco.reserved import (
     RESERVED,
+    Carried,
     kept_root,
     kept_segment,
+    placed,
     restore_header,
     restore_item,
 )
@@ -91,7 +93,7 @@ class _Truth(msgspec.Struct):
     labels: list[tuple[int | str, Label]]
 
 
-Carrier: TypeAlias = tuple[Item, tuple[Annotation, ...]]
+Carrier: TypeAlias = tuple[Item, Carried]
 """An item, and annotations that travel with it."""
 
 
@@ -305,7 +307,7 @@ class PanopticSource(msgspec.Struct, frozen=True):
                     item, annotations = _Row(part, row, where, report).read(item, position)
                 except ConvertError as error:
                     report.reject(error, row)
-            yield Record(item, (*annotations, *carried))
+            yield Record(item, placed(annotations, carried))
 
 
 class _Row:

@@ -16,7 +16,14 @@ import msgspec
 
 from nucleus_convert.converters.coco.find import find
 from nucleus_convert.converters.coco.options import ReadOptions
-from nucleus_convert.converters.coco.reserved import RESERVED, UNLABELLED, restore_header, restore_item
+from nucleus_convert.converters.coco.reserved import (
+    RESERVED,
+    UNLABELLED,
+    Carried,
+    placed,
+    restore_header,
+    restore_item,
+)
 from nucleus_convert.converters.coco.rows import RowReader
 from nucleus_convert.converters.coco.scan import Contents, scan
 from nucleus_convert.converters.codes import Code
@@ -95,7 +102,7 @@ class Images:
             return self.files[files[0]].read_rows(places)
         return [self.files[file].read_rows([place])[0] for file, place in zip(files, places, strict=True)]
 
-    def item(self, number: int, raw: bytes) -> tuple[Item, tuple[Annotation, ...]]:
+    def item(self, number: int, raw: bytes) -> tuple[Item, Carried]:
         """The item of an image row, and annotations that travelled with it (see ``reserved``).
 
         Raises:
@@ -222,7 +229,7 @@ class CocoSource:
             if mine:
                 read = part.reader.read_outlines if self.outlines else part.reader.read
                 read(part.file.read_rows(mine), mine, item, report, annotations)
-        return Record(item, (*annotations, *carried))
+        return Record(item, placed(annotations, carried))
 
     def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:
         for part, mine in zip(self.parts, rows, strict=True):

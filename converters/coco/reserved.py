@@ -6,8 +6,8 @@ record with something strange in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -78,6 +78,8 @@ class KeptItem(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
     attributes: Mapping[str, Any] | _Unset = _UNSET
     extras: Extras = EMPTY
     annotations: tuple[Annotation, ...] = ()
+    places: tuple[int, ...] = ()
+    """Where among the item's annotations these stood; nothing: at the end."""
 
 
 class KeptLabel(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,17 +186,40 @@ def kept_segment(value: Any, where: Where) -> KeptSegment:
 # ---------------------------------------------------------------------- images
 
 
-def restore_item(value: Any, item: Item, where: Where) -> tuple[Item, tuple[Annotation, ...]]:
+_END = 2**31
+Carried: TypeAlias = tuple[tuple[int, Annotation], ...]
+"""Annotations that travelled with their item, and where among the others each stood."""
+
+
+def placed(annotations: list[Annotation], carried: Carried) -> tuple[Annotation, ...]:
+    """All annotations of an item, in their order."""
+    for place, annotation in carried:
+        annotations.insert(place, annotation)
+    return tuple(annotations)
+
+
+def restore_item(value: Any, item: Item, where: Where) -> tuple[Item, Carried]:
     """The item with what its row's reserved key carries, and the annotations that travelled with it."""
     kept = _opened(value, KeptItem, where)
     changes = _said(kept, ("id", "kind", "path", *ITEM_FIELDS))
     numbered = {} if kept.id is _UNSET else {"coco": {**item.extras.get("coco", {}), "id": item.id}}
     changes["extras"] = {**item.extras, **numbered, **kept.extras}
-    return msgspec.structs.replace(item, **changes), kept.annotations
+    places = kept.places if len(kept.places) == len(kept.annotations) and min(kept.places, default=0) >= 0 else ()
+    carried = zip(places or [_END] * len(kept.annotations), kept.annotations, strict=True)
+    return msgspec.structs.replace(item, **changes), tuple(carried)
 
 
-def carried_item(item: Item, annotations: list[Annotation], *, named: bool) -> dict[str, Any]:
-    """What an image row cannot say; ``named``: whether its id stands in the row."""
+def carried_item(
+    item: Item, annotations: list[Annotation], places: Sequence[int] = (), *, named: bool
+) -> dict[str, Any]:
+    """What an image row cannot say.
+
+    Args:
+        item: the image.
+        annotations: those that have no rows.
+        places: where among all of the item's annotations they stand, unless that is at the end.
+        named: whether the item's id stands in the row.
+    """
     kept: dict[str, Any] = {}
     if not named:
         kept["id"] = item.id
@@ -210,6 +235,8 @@ def carried_item(item: Item, annotations: list[Annotation], *, named: bool) -> d
         kept["extras"] = others
     if annotations:
         kept["annotations"] = msgspec.to_builtins(annotations)
+        if places:
+            kept["places"] = list(places)
     return kept
 
 

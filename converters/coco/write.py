@@ -81,9 +81,11 @@ class Encoder:
         results: list[bytes] = []
         result_orders: list[int] = []
         with_item: list[Annotation] = []
-        for annotation in record.annotations:
+        places: list[int] = []
+        for place, annotation in enumerate(record.annotations):
             if not native(annotation):
                 with_item.append(annotation)
+                places.append(place)
                 fate: Fate = (
                     ("object", "carried"),
                     *((KINDS[type(s)], "carried") for s in annotation.shapes),
@@ -103,11 +105,13 @@ class Encoder:
                 orders.append(order)
                 ids.append(row.get("id"))
         report.ledger.item("written")
-        image, verbatim, bare = self._image(item, with_item, report)
+        if places and places[0] == len(record.annotations) - len(places):
+            places = []  # at the end, where they are put anyway
+        image, verbatim, bare = self._image(item, with_item, places, report)
         return Encoded(item.subset, image, verbatim, bare, rows, orders, ids, results, result_orders)
 
     def _image(
-        self, item: Item, with_item: list[Annotation], report: Report
+        self, item: Item, with_item: list[Annotation], places: list[int], report: Report
     ) -> tuple[dict[str, Any], bool, bool]:
         extras: Mapping[str, Any] = item.extras.get("coco", {})
         number = extras.get("id", item.id)
@@ -126,7 +130,7 @@ class Encoder:
             report.add(
                 Code.RENUMBERED, "image id", format="coco", where=Where(item=str(item.path or item.id))
             )
-        kept = carried_item(item, with_item, named=verbatim and number == item.id)
+        kept = carried_item(item, with_item, places, named=verbatim and number == item.id)
         if "file_name" in extras:
             kept.pop("path", None)
         bare = verbatim and kept == {"path": None} and row.keys() == {"id", "file_name"}

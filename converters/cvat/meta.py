@@ -123,7 +123,7 @@ def tasks(meta: Node | None, where: Where) -> list[Task]:
     """The tasks of an export, in order; none where nothing is said.
 
     Raises:
-        SchemaError: a number is none.
+        SchemaError: a number is none; the path of its place is the element's name.
     """
     node = described(meta)
     if node is None:
@@ -148,6 +148,7 @@ def _task(node: Node, meta: Node | None, offset: int, where: Where) -> Task:
     text = node.said("frame_filter") or ""
     step = _STEP.search(text)
     if text and step is None:
+        where = msgspec.structs.replace(where, path="frame_filter")
         raise SchemaError(f"frame_filter '{text:.40}' is not step=N", where)
     every = int(step.group(1)) if step else 1
     count = _whole(node, "size", where)
@@ -173,7 +174,7 @@ def _whole(node: Node, tag: str, where: Where) -> int | None:
     if not text:
         return None
     if not _WHOLE.fullmatch(text):
-        raise SchemaError(f"<{tag}> is {text!r:.40}, not a whole number", where)
+        raise SchemaError(f"<{tag}> is {text!r:.40}, not a whole number", msgspec.structs.replace(where, path=tag))
     return int(text)
 
 

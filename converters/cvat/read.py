@@ -18,7 +18,7 @@ from nucleus_convert.converters.cvat.meta import FORMAT
 from nucleus_convert.converters.cvat.objects import Objects
 from nucleus_convert.converters.cvat.options import ReadOptions
 from nucleus_convert.converters.cvat.video import open_video
-from nucleus_convert.converters.errors import UnknownFormatError, Where
+from nucleus_convert.converters.errors import SchemaError, UnknownFormatError, Where
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Label, Record, Taxonomy
 from nucleus_convert.converters.report import Report
@@ -128,7 +128,12 @@ def _open(path: Path, shown: str, options: ReadOptions, report: Report) -> _Open
             format=FORMAT,
             where=where,
         )
-    tasks = metas.tasks(meta, where)
+    try:
+        tasks = metas.tasks(meta, where)
+    except SchemaError as error:
+        if error.where is not None and error.where.path is not None:
+            error.where = Where(file=shown, line=wire.line_of_wrong(path, error.where.path))
+        raise
     header = header_of(root, options.taxonomy, "images" if isinstance(index, wire.ImageIndex) else "video")
     declared = frozenset(label.name for label in header.labels)
     header = msgspec.structs.replace(header, labels=(*header.labels, *_undeclared(header.labels, index.labels)))

@@ -6,7 +6,7 @@ gigabytes: :mod:`index` finds out, once, where they begin, and :mod:`nodes` make
 
 from __future__ import annotations
 
-from nucleus_convert.formats.cvat.index import ImageIndex, TrackIndex, TrackPlace, index, line_of, look
+from nucleus_convert.formats.cvat.index import ImageIndex, TrackIndex, TrackPlace, index, line_of, line_of_wrong, look
 from nucleus_convert.formats.cvat.nodes import Node, dump, element, is_text, parse, start_tag
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "index",
     "is_text",
     "line_of",
+    "line_of_wrong",
     "look",
     "parse",
     "start_tag",

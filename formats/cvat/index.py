@@ -189,6 +189,20 @@ def _line_at(path: Path, offset: int) -> int:
     return line
 
 
+def line_of_wrong(path: Path, tag: str) -> int | None:
+    """The line of the first element of that name, before images and tracks, whose text is not as it should be.
+
+    Args:
+        path: the file.
+        tag: ``frame_filter``, whose text begins with a step, or an element that holds a whole number.
+    """
+    right = rb"\s*step\s*=\s*[1-9]" if tag == "frame_filter" else rb"\s*-?[0-9]{1,9}\s*<"
+    with path.open("rb") as file:
+        head = file.read(min(MAX_ELEMENT, path.stat().st_size))
+    found = re.search(b"<%s>(?!%s)\\s*[^<\\s]" % (tag.encode(), right), head)
+    return None if found is None else _line_at(path, found.start())
+
+
 def line_of(path: Path, begin: int, end: int, ordinal: int) -> int:
     """The line of the element that begins as number ``ordinal`` (from 0) within a stretch of the file."""
     with path.open("rb") as file:

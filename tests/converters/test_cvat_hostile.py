@@ -325,6 +325,21 @@ def test_a_length_that_is_claimed_allocates_nothing(tmp_path: Path, claim: str) 
     assert "frame" in str(error) or "size" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "at"),
+    [
+        ("<size>10</size>", "<size>ten</size>", 2),
+        ("<start_frame>0</start_frame>", "<start_frame> 1.5</start_frame>", 3),
+        ("<stop_frame>9</stop_frame>", "<stop_frame>99999999999</stop_frame>", 3),
+        ("<frame_filter></frame_filter>", "<frame_filter>step=0</frame_filter>", 3),
+        ("<width>100</width>", "<width>wide</width>", META_LINES + 1),
+    ],
+)
+def test_what_is_wrong_in_meta_is_refused_with_its_line(tmp_path: Path, right: str, wrong: str, at: int) -> None:
+    assert right in META
+    assert line(refused(tmp_path, video(key(0), meta=META.replace(right, wrong)))) == at
+
+
 def test_the_same_frame_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     assert line(refused(tmp_path, video(key(0), key(2), key(2, xtl=0)))) == FIRST + 2
 

@@ -257,3 +257,11 @@ def test_cocos_keypoints_are_skeletons_and_come_back(tmp_path: Path) -> None:
     assert sorted(map(sorted, category["skeleton"])) == [[1, 2], [2, 3]]
     rows = [row for row in back["annotations"] if row.get("num_keypoints")]
     assert [row["keypoints"] for row in rows] == [[1, 2, 2, 0, 0, 0, 5.5, 6.25, 1]]
+
+
+def test_a_tag_among_shapes_keeps_its_place_in_coco(tmp_path: Path) -> None:
+    box = '<box label="car" occluded="0" xtl="1" ytl="2" xbr="{}" ybr="6" z_order="0"/>'
+    (tmp_path / "a.xml").write_text(document(f'<tag label="car"/>{box.format(3)}<tag label="car"/>{box.format(5)}'))
+    nc.convert(tmp_path / "a.xml", tmp_path / "c.json", source="cvat", target="coco", verify="all")
+    (record,) = nc.read(tmp_path / "c.json", "coco")
+    assert [type(annotation.shapes[0]).__name__ for annotation in record.annotations] == ["Tag", "Box", "Tag", "Box"]
