@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +82,9 @@ class RowFile:
         except OSError as error:
             raise ReadError(f"cannot be read ({error.strerror})", Where(file=str(self.path))) from error
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # os may be gone when a process ends
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            close(self._descriptor)
 
 
 class RowIndex:

@@ -253,6 +253,23 @@ def test_the_number_of_workers_changes_no_byte(
     assert len(written[0]) >= 2
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_processes_end_without_a_word(tmp_path: Path, workers: str) -> None:
+    """Files that are read by offset are open to the end, when Python takes its modules apart."""
+    image = {"file_name": "a.jpg", "width": 9, "height": 9}
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}
+    document = {
+        "images": [{**image, "id": i, "file_name": f"{i}.jpg"} for i in range(600)],
+        "annotations": [{**box, "id": i + 1, "image_id": i} for i in range(600)],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    source = tmp_path / "a.json"
+    source.write_text(json.dumps(document), encoding="utf-8")
+    command = ["-m", "nucleus_convert", "coco2nucleus", source, "-o", tmp_path / "out", "--workers", workers, "-q"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_there_and_back_gives_the_same_coco(run: Any, tiny: Path, tmp_path: Path) -> None:
     assert run("coco2nucleus", tiny, "-o", tmp_path / "nucleus").code == 0
     assert run("nucleus2coco", tmp_path / "nucleus", "-o", tmp_path / "back.json").code == 0

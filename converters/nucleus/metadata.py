@@ -137,13 +137,14 @@ class Packer:
     def nameless(self, annotation: Annotation) -> Any:
         """All metadata of an annotation whose source gave it no id, as JSON where it can be used again.
 
-        Readers give annotations that say the same the same dictionaries, so these are known by identity.
+        Readers give annotations that say the same the same dictionaries, so these are known by identity, and an
+        attribute alone by its text.
         """
         attributes, extras = annotation.attributes, annotation.extras
         occluded, truncated = annotation.occluded, annotation.truncated
         key = (
             annotation.label, occluded, type(occluded), truncated, type(truncated), annotation.difficult,
-            annotation.crowd, annotation.group, annotation.z_order, id(attributes), id(extras),
+            annotation.crowd, annotation.group, annotation.z_order, _said(attributes), id(extras),
         )  # fmt: skip
         known = self._nameless.get(key)
         if known is not None and (annotation.track is None or (type(annotation.track) is str and annotation.track)):
@@ -330,6 +331,17 @@ class Packer:
         if attributes:
             plain = extras[FORMAT].get(PLAIN, ()) if FORMAT in extras else ()
             self._attributes(attributes, plain, self.item_kinds, meta, reserved, item=True)
+
+
+def _said(attributes: Mapping[str, Any]) -> Any:
+    """A key for attributes that say the same: the value where that is one text, else identity."""
+    if not attributes:
+        return ()
+    if len(attributes) == 1:
+        for name, value in attributes.items():
+            if type(value) is str:
+                return name, value
+    return id(attributes)
 
 
 def sealed(meta: dict[str, Any], reserved: dict[str, Any]) -> dict[str, Any]:
