@@ -45,18 +45,25 @@ class Part(msgspec.Struct, frozen=True):
     one: str | None = None
 
 
-def find(source: Path, camera: int) -> list[Part]:
-    """The parts of a data set, by name of their folders; none if it is none of KITTI's."""
+def find(source: Path, camera: int, *, told: bool = False) -> list[Part]:
+    """The parts of a data set, by name of their folders; none if it is none of KITTI's.
+
+    Args:
+        source: a folder or a file.
+        camera: the number of the camera.
+        told: somebody says that it is KITTI's: texts that do not look so are taken for damaged, not for foreign.
+    """
     if source.is_file():
-        kind = _kind_of(source) if source.suffix == ".txt" else None
+        kind = _kind_of(source, told=told) if source.suffix == ".txt" else None
         return [] if kind is None else [Part("", kind, labels="", one=source.name)]
-    here = _part(source, "", camera)
+    here = _part(source, "", camera, told=told)
     if here is not None:
         return [here]
-    found = [part for name in _folders(source) if (part := _part(source, f"{name}/", camera)) is not None]
+    parts = [_part(source, f"{name}/", camera, told=told) for name in _folders(source)]
+    found = [part for part in parts if part is not None]
     if any(part.labels is not None or part.semantic or part.instance for part in found):
         return found
-    kind = _first_kind(source)
+    kind = _first_kind(source, told=told)
     return [Part("", kind, labels="")] if kind is not None else []
 
 
@@ -87,7 +94,7 @@ def _is_tracklets(path: Path) -> bool:
         return False
 
 
-def _part(source: Path, prefix: str, camera: int) -> Part | None:
+def _part(source: Path, prefix: str, camera: int, *, told: bool) -> Part | None:
     """The part in a folder; None if it has neither labels nor, beside point clouds or calibration, images."""
     root = source / prefix if prefix else source
     names = _folders(root)
@@ -106,7 +113,7 @@ def _part(source: Path, prefix: str, camera: int) -> Part | None:
     if folder is not None and kind is None:
         # Empty or damaged files say nothing, but the name of their folder does, and so do the folders beside it.
         ours = {f"label_{camera}", f"label_0{camera}"} & set(names)
-        if not ours or not (calib or velodyne or _only_empty(source / folder)):
+        if not ours or not (told or calib or velodyne or _only_empty(source / folder)):
             return None
         kind = "tracking" if f"label_0{camera}" in names else "object"
     if kind is None:
@@ -143,22 +150,26 @@ def _texts(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _first_kind(folder: Path) -> Kind | None:
-    """What the first files of a folder that say anything are."""
+def _first_kind(folder: Path, *, told: bool = False) -> Kind | None:
+    """What the first files of a folder that say anything are; if it must be something, rows of the object benchmark."""
+    anything = False
     for number, path in enumerate(_texts(folder)):
         if number == _LOOKED_AT:
             break
         kind = _kind_of(path)
         if kind is not None:
             return kind
-    return None
+        anything = True
+    return "object" if told and anything else None
 
 
 def _only_empty(folder: Path) -> bool:
     return all(path.stat().st_size == 0 for path in _texts(folder))
 
 
-def _kind_of(path: Path) -> Kind | None:
+def _kind_of(path: Path, *, told: bool = False) -> Kind | None:
+    """What the first row of a file is; if it must be something, a row of the object benchmark."""
+    otherwise: Kind | None = "object" if told else None
     try:
         with path.open("rb") as file:
             head = file.read(1 << 16)
@@ -166,8 +177,8 @@ def _kind_of(path: Path) -> Kind | None:
         return None
     for line in head.decode("utf-8", "replace").splitlines():
         if line.strip():
-            return labels.looks_like(line)
-    return None
+            return labels.looks_like(line) or otherwise
+    return otherwise
 
 
 # --- frames --------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     """
     if source.is_dir() and (source / folders.SIDE_FILE).is_file():
         return _ours(source, options)
-    parts = folders.find(source, options.camera)
+    parts = folders.find(source, options.camera, told=True)
     if not parts and not folders.tracklet_files(source):
         raise UnknownFormatError(
             f"no KITTI data set: {folders.sniff(source, options.camera)}",

@@ -108,3 +108,13 @@ def test_calibrations_that_lack_a_key_are_said_to(tmp_path: Path, lost: str) -> 
     assert {"P2": "P2", "R0_rect": "R0_rect", "Tr_velo_to_cam": "no calibration from lidar to camera"}[lost] in said
     convert(tmp_path / "nucleus", tmp_path / "back", source="nucleus", target="kitti")
     assert (tmp_path / "back/label_2/000000.txt").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("named", ["", "label_2", "label_2/000000.txt"])
+def test_the_only_row_is_bad_and_is_named_all_the_same(tmp_path: Path, named: str) -> None:
+    (tmp_path / "label_2").mkdir()
+    (tmp_path / "label_2" / "000000.txt").write_text("Car 0.0 0 1.5 100 100 200 abc 1.5 1.6 4 1 2 20 0.3\n")
+    with pytest.raises(ConvertError, match="bottom should be a number, and is 'abc'") as caught:
+        convert(tmp_path / named, tmp_path / "out", source="kitti")
+    assert caught.value.where is not None
+    assert caught.value.where.line == 1
