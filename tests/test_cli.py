@@ -56,7 +56,7 @@ def bad(fixtures: Path) -> Path:
 def large(tmp_path: Path, boxes: Callable[[int], LabelSet]) -> Path:
     """Large enough to be interrupted."""
     path = tmp_path / "large.ndjson"
-    ir.write(boxes(30_000), Target(path, path), options=ir.WriteOptions(), report=Report())
+    ir.write(boxes(150_000), Target(path, path), options=ir.WriteOptions(), report=Report())
     return path
 
 
