@@ -50,8 +50,13 @@ class Layout(msgspec.Struct, frozen=True):
 def of(target: Path, spec: Spec) -> Layout:
     """Whether the target is to be a file or a folder."""
     if spec.layout == "either":
-        return Layout(target, bool(target.suffix) and not target.is_dir())
+        return Layout(target, names_file(target))
     return Layout(target, spec.layout == "file")
+
+
+def names_file(target: Path) -> bool:
+    """Whether a target that may be either is a file: one with a suffix, unless there is a folder of that name."""
+    return bool(target.suffix) and not target.is_dir()
 
 
 def check(layout: Layout, source: Path | None, *, overwrite: bool) -> None:

@@ -270,6 +270,14 @@ def test_processes_end_without_a_word(tmp_path: Path, workers: str) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.parametrize("name", ["b.json", "b.v2"])
+def test_a_target_with_any_suffix_is_a_file(run: Any, tiny: Path, tmp_path: Path, name: str) -> None:
+    assert run("coco2ir", tiny, "-o", tmp_path / "a.ndjson").code == 0
+    for more in ((), ("--overwrite",)):
+        assert run("ir2coco", tmp_path / "a.ndjson", "-o", tmp_path / name, *more).code == 0
+        assert json.loads((tmp_path / name).read_text()) == json.loads(tiny.read_text())
+
+
 def test_there_and_back_gives_the_same_coco(run: Any, tiny: Path, tmp_path: Path) -> None:
     assert run("coco2nucleus", tiny, "-o", tmp_path / "nucleus").code == 0
     assert run("nucleus2coco", tmp_path / "nucleus", "-o", tmp_path / "back.json").code == 0

@@ -23,6 +23,7 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.compose import PIXELS_COVERED
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.layout import names_file
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Mask, Polygon, Record
 from nucleus_convert.converters.palette import voc_palette
 from nucleus_convert.converters.parallel import encode_chunks
@@ -292,7 +293,7 @@ def write(labels: LabelSet, target: Target, *, options: WriteOptions, report: Re
     entries: dict[str | None, list[dict[str, Any]]] = {}
     for entry in header.extras.get("coco", {}).get("files", ()):
         entries.setdefault(entry.get("subset"), []).append(entry)
-    single = target.final.suffix.lower() == ".json"
+    single = names_file(target.final)
     numbers = category_ids(header.labels)
     numbers.setdefault(UNLABELLED, max((n for n in numbers.values() if type(n) is int), default=0) + 1)
     results = any(entry.get("results") for mine in entries.values() for entry in mine)

@@ -30,6 +30,7 @@ from nucleus_convert.converters.coco.rowdump import RowDumper
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import UnrepresentableError, Where
 from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.layout import names_file
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Label, Record
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
@@ -282,7 +283,7 @@ class _Writer:
         self.target = target
         self.options = options
         self.report = report
-        self.single = target.final.suffix.lower() == ".json"
+        self.single = names_file(target.final)
         self.entries = list(header.extras.get("coco", {}).get("files", ()))
         self.ids = numbered(header.labels)
         self.files: dict[str | None, _File] = {}
