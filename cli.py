@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import registry
+from nucleus_convert.converters import registry, signals
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.layout import Layout
@@ -663,18 +663,6 @@ def progress_bar(*, show: bool) -> Iterator[Callable[[str, int, int | None], Non
         yield progress
 
 
-class Stopped(BaseException):
-    """Ctrl-C or SIGTERM: unwinds everything, so that nothing half-written stays."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.code = 128 + number
-
-
-def _stop(number: int, frame: Any) -> NoReturn:
-    raise Stopped(number)
-
-
 def _crashed(error: Exception, args: Sequence[str]) -> None:
     """Two lines about a bug, and the traceback where it does not frighten."""
     import tempfile
@@ -699,8 +687,8 @@ def run(args: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (Stopped, click.Abort, KeyboardInterrupt) as stopped:
-        code = stopped.code if isinstance(stopped, Stopped) else INTERRUPTED
+    except (signals.Stopped, click.Abort, KeyboardInterrupt) as stopped:
+        code = stopped.code if isinstance(stopped, signals.Stopped) else INTERRUPTED
         say(f"{'terminated' if code == TERMINATED else 'interrupted'}; nothing was written")
         return code
     except Exception as error:
@@ -716,7 +704,7 @@ def run(args: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signals.Stop())
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if we were told to ignore it
-        signal.signal(signal.SIGINT, _stop)
+        signal.signal(signal.SIGINT, signals.Stop())
     sys.exit(run(sys.argv[1:]))

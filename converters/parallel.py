@@ -73,6 +73,7 @@ def encode_chunks(
     starts = range(0, labels.size, CHUNK)
     if workers <= 1 or len(starts) < 2:
         for start in starts:
+            signals.check()
             with _collector_off():
                 encoded = encode(labels.records(report, start, start + CHUNK), report)
             yield encoded
@@ -130,6 +131,7 @@ def _unsized(
             done += 1
 
     while (first := next(records, None)) is not None:
+        signals.check()
         yield encode(stretch(first), report)
         if progress:
             progress(done)
@@ -142,6 +144,7 @@ def over(starts: range, task: Callable[[int], T], *, workers: int) -> Iterator[T
     """Yield ``task(start)`` for each chunk, in order. With workers, ``task`` and what it returns are pickled."""
     if workers <= 1 or len(starts) < 2:
         for start in starts:
+            signals.check()
             with _collector_off():
                 done = task(start)
             yield done
@@ -197,6 +200,7 @@ def _pooled(starts: range, task: Callable[[int], T], workers: int) -> Iterator[T
         waiting: deque[Future[T]] = deque()
         todo = iter(starts)
         while True:
+            signals.check()
             while len(waiting) < 2 * workers and (start := next(todo, None)) is not None:
                 with signals.undisturbed():
                     waiting.append(pool.submit(_work, start))

@@ -290,6 +290,7 @@ def _emit(
         _refuse(report, plan.fail_on)
         staged.report.write_text(report.to_json(), encoding="utf-8")
         _save_rejected(report, spool, staged.rejected)
+        signals.check()
         if not plan.dry_run:
             with signals.undisturbed():
                 layout.commit(staged, place, written, overwrite=plan.overwrite)

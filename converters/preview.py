@@ -109,6 +109,7 @@ def make(first: DataSet, other: DataSet | None, plan: Plan) -> int:
                 from nucleus_convert.converters.previewing import sheet
 
                 sheet.write(staged, cards(), labels, plan.columns)
+            signals.check()
             with signals.undisturbed():
                 output.commit(staged, path)
     return len(chosen)

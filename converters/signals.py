@@ -1,4 +1,4 @@
-"""Moments in which Ctrl-C must wait: a few milliseconds, after which it is dealt with as ever."""
+"""Ctrl-C and SIGTERM: how they end a run, and the few milliseconds in which they must wait."""
 
 from __future__ import annotations
 
@@ -7,8 +7,48 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM: unwinds everything, so that nothing half-written stays.
+
+    Attributes:
+        code: the exit code that a shell gives for the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+
+
+class Stop:
+    """A signal handler that raises :class:`Stopped` and remembers that it did; see :func:`check`."""
+
+    def __init__(self) -> None:
+        self.came: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Unwind."""
+        self.came = number
+        raise Stopped(number)
+
+
+def check() -> None:
+    """Raise again what was raised once and got lost.
+
+    Handlers run between any two instructions, so also deep in a library that swallows whatever is raised there:
+    compiled modules do while they are imported. To be called now and then, and before anything becomes final.
+
+    Raises:
+        Stopped: a signal came while a :class:`Stop` was its handler, and the run still goes on.
+    """
+    for number in SIGNALS:
+        handler = signal.getsignal(number)
+        if isinstance(handler, Stop) and handler.came is not None:
+            raise Stopped(handler.came)
 
 
 @contextmanager

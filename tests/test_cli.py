@@ -449,6 +449,34 @@ def test_an_interrupted_run_leaves_nothing(
     assert target.read_text() == "what was there before"
 
 
+SWALLOWS = """
+import signal, sys
+from nucleus_convert import cli
+
+class Swallows:
+    def find_spec(self, name, path=None, target=None):
+        if name == "nucleus_convert.converters.coco.write":
+            sys.meta_path.remove(self)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except BaseException:
+                print("swallowed")
+
+sys.meta_path.insert(0, Swallows())
+cli.main()
+"""
+
+
+def test_a_signal_is_not_lost_where_a_library_swallows_what_it_raises(tiny: Path, tmp_path: Path) -> None:
+    """As compiled modules do while they are imported: what the handler raises there is gone."""
+    source, target = tmp_path / "a.ndjson", tmp_path / "out" / "a.json"
+    assert cli.run(["coco2ir", str(tiny), "-o", str(source)]) == 0
+    command = [sys.executable, "-c", SWALLOWS, "ir2coco", str(source), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "swallowed\n", "interrupted; nothing was written\n")
+    assert not target.parent.exists()
+
+
 def _raise_and_go_on(came: list[int]) -> None:
     with signals.undisturbed():
         signal.raise_signal(signal.SIGINT)
