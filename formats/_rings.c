@@ -1,4 +1,4 @@
-/* The quick half of rings.py: the same two functions, the same answers (tests hold them against each other).
+/* The quick half of rings.py and cocorows.py: the same functions, the same answers (tests hold them against each other).
  *
  * Text is taken as it comes: every byte is looked at before it is used, and reading stops at the NUL that CPython
  * puts behind every bytes object. What is not plainly rings of numbers gives None, and rings.py decides.
@@ -56,6 +56,59 @@ static const char *number(const char *p, double *value) {
     return end == p && isfinite(*value) ? p : NULL;
 }
 
+/* The rings of a region: how many, and what they reach. */
+typedef struct {
+    Py_ssize_t parts;
+    double left, top, right, bottom;
+} Extent;
+
+/* Looks over the JSON array of rings at p; its end, or NULL if it is not plainly one. */
+static const char *look_over(const char *p, Extent *extent) {
+    *extent = (Extent){0, INFINITY, INFINITY, -INFINITY, -INFINITY};
+    if (*p++ != '[') return NULL;
+    for (;;) {
+        double x, y, first_x = 0, first_y = 0;
+        Py_ssize_t points = 0;
+        p = skip(p);
+        if (*p++ != '[') return NULL;
+        for (;;) {
+            if (!(p = number(skip(p), &x))) return NULL;
+            p = skip(p);
+            if (*p++ != ',') return NULL;
+            if (!(p = number(skip(p), &y))) return NULL;
+            p = skip(p);
+            if (!points++) first_x = x, first_y = y;
+            if (x < extent->left) extent->left = x;
+            if (x > extent->right) extent->right = x;
+            if (y < extent->top) extent->top = y;
+            if (y > extent->bottom) extent->bottom = y;
+            if (*p == ']') break;
+            if (*p++ != ',') return NULL;
+        }
+        p = skip(p + 1);
+        if (points < 3 || (x == first_x && y == first_y)) return NULL;
+        extent->parts++;
+        if (*p == ']') return p + 1;
+        if (*p++ != ',') return NULL;
+    }
+}
+
+/* The four numbers of a box at p; their end with any space behind, or NULL. */
+static const char *four(const char *p, double box[4]) {
+    for (int i = 0; i < 4; i++) {
+        if (i && *p++ != ',') return NULL;
+        if (!(p = number(skip(p), &box[i]))) return NULL;
+        p = skip(p);
+    }
+    return p;
+}
+
+/* Pixels by which the box differs from the extent, at the edge where it differs most. */
+static double gap(const Extent *extent, const double box[4]) {
+    return fmax(fmax(fabs(extent->left - box[0]), fabs(extent->top - box[1])),
+                fmax(fabs(extent->right - (box[0] + box[2])), fabs(extent->bottom - (box[1] + box[3]))));
+}
+
 PyDoc_STRVAR(measure_doc, "measure(rings, box) -> (parts, gap) | None; see rings.py");
 
 static PyObject *measure(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
@@ -63,47 +116,93 @@ static PyObject *measure(PyObject *module, PyObject *const *arguments, Py_ssize_
         PyErr_SetString(PyExc_TypeError, "measure() takes two bytes objects");
         return NULL;
     }
-    const char *p = skip(PyBytes_AS_STRING(arguments[0]));
-    double left = INFINITY, top = INFINITY, right = -INFINITY, bottom = -INFINITY;
-    Py_ssize_t parts = 0;
-    if (*p++ != '[') Py_RETURN_NONE;
-    for (;;) {
-        double x, y, first_x = 0, first_y = 0;
-        Py_ssize_t points = 0;
-        p = skip(p);
-        if (*p++ != '[') Py_RETURN_NONE;
-        for (;;) {
-            if (!(p = number(skip(p), &x))) Py_RETURN_NONE;
-            p = skip(p);
-            if (*p++ != ',') Py_RETURN_NONE;
-            if (!(p = number(skip(p), &y))) Py_RETURN_NONE;
-            p = skip(p);
-            if (!points++) first_x = x, first_y = y;
-            if (x < left) left = x;
-            if (x > right) right = x;
-            if (y < top) top = y;
-            if (y > bottom) bottom = y;
-            if (*p == ']') break;
-            if (*p++ != ',') Py_RETURN_NONE;
-        }
-        p = skip(p + 1);
-        if (points < 3 || (x == first_x && y == first_y)) Py_RETURN_NONE;
-        parts++;
-        if (*p == ']') break;
-        if (*p++ != ',') Py_RETURN_NONE;
-    }
-    if (skip(p + 1) != PyBytes_AS_STRING(arguments[0]) + PyBytes_GET_SIZE(arguments[0])) Py_RETURN_NONE;
+    Extent extent;
+    const char *p = look_over(skip(PyBytes_AS_STRING(arguments[0])), &extent);
+    if (!p || skip(p) != PyBytes_AS_STRING(arguments[0]) + PyBytes_GET_SIZE(arguments[0])) Py_RETURN_NONE;
     double box[4];
-    p = PyBytes_AS_STRING(arguments[1]);
-    for (int i = 0; i < 4; i++) {
-        if (i && *p++ != ',') Py_RETURN_NONE;
-        if (!(p = number(skip(p), &box[i]))) Py_RETURN_NONE;
+    p = four(PyBytes_AS_STRING(arguments[1]), box);
+    if (!p || p != PyBytes_AS_STRING(arguments[1]) + PyBytes_GET_SIZE(arguments[1])) Py_RETURN_NONE;
+    return Py_BuildValue("nd", extent.parts, gap(&extent, box));
+}
+
+PyDoc_STRVAR(coco_row_doc, "coco_row(row) -> tuple | None; see cocorows.py");
+
+#define ID_DIGITS 18   /* so many fit a long long */
+#define AREA_DIGITS 30 /* before the point, and after it */
+
+/* The end of a stretch of 1 to `most` digits at p, or NULL. */
+static const char *digits(const char *p, int most) {
+    const char *start = p;
+    while (*p >= '0' && *p <= '9') p++;
+    return p > start && p - start <= most ? p : NULL;
+}
+
+static PyObject *text(const char *start, const char *end) { return PyBytes_FromStringAndSize(start, end - start); }
+
+static PyObject *coco_row(PyObject *module, PyObject *row) {
+    enum { SEGMENTATION = 1, AREA = 2, ISCROWD = 4, IMAGE_ID = 8, BBOX = 16, CATEGORY_ID = 32, ID = 64, ALL = 127 };
+    static const struct {
+        const char *name;
+        int length, key;
+    } KEYS[] = {{"segmentation", 12, SEGMENTATION}, {"area", 4, AREA},   {"iscrowd", 7, ISCROWD},
+                {"image_id", 8, IMAGE_ID},          {"bbox", 4, BBOX},   {"category_id", 11, CATEGORY_ID},
+                {"id", 2, ID},                      {NULL, 0, 0}};
+    const char *rings = NULL, *rings_end = NULL, *area = NULL, *area_end = NULL, *box = NULL, *box_end = NULL;
+    const char *category = NULL, *category_end = NULL, *identity = NULL;
+    int seen = 0, crowd = 0;
+    Extent extent;
+    double edges[4];
+    char *begin;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(row, &begin, &length) < 0) return NULL;
+    const char *p = skip(begin);
+    if (*p != '{') Py_RETURN_NONE;
+    do {
+        p = skip(p + 1);
+        if (*p++ != '"') Py_RETURN_NONE;
+        int key = 0;
+        for (int i = 0; KEYS[i].name && !key; i++)
+            if (!strncmp(p, KEYS[i].name, KEYS[i].length) && p[KEYS[i].length] == '"') {
+                key = KEYS[i].key;
+                p = skip(p + KEYS[i].length + 1);
+            }
+        if (!key || seen & key || *p != ':') Py_RETURN_NONE;
+        seen |= key;
+        const char *start = p = skip(p + 1);
+        switch (key) {
+        case SEGMENTATION:
+            p = look_over(rings = p, &extent);
+            rings_end = p;
+            break;
+        case AREA:
+            p = digits(p + (*p == '-'), AREA_DIGITS);
+            if (p && *p == '.') p = digits(p + 1, AREA_DIGITS);
+            area = start, area_end = p;
+            break;
+        case ISCROWD:
+            crowd = *p == '1';
+            p = *p == '0' || *p == '1' ? p + 1 : NULL;
+            break;
+        case BBOX:
+            if (*p != '[') Py_RETURN_NONE;
+            box = p + 1;
+            box_end = p = four(box, edges);
+            p = p && *p == ']' ? p + 1 : NULL;
+            break;
+        case CATEGORY_ID:
+            category = p, category_end = p = digits(p, ID_DIGITS);
+            break;
+        default: /* an id, of the image or of the row */
+            p = digits(p + (*p == '-'), ID_DIGITS);
+            if (key == ID) identity = start;
+        }
+        if (!p) Py_RETURN_NONE;
         p = skip(p);
-    }
-    if (p != PyBytes_AS_STRING(arguments[1]) + PyBytes_GET_SIZE(arguments[1])) Py_RETURN_NONE;
-    double gap = fmax(fmax(fabs(left - box[0]), fabs(top - box[1])),
-                      fmax(fabs(right - (box[0] + box[2])), fabs(bottom - (box[1] + box[3]))));
-    return Py_BuildValue("nd", parts, gap);
+    } while (*p == ',');
+    if (*p != '}' || skip(p + 1) != begin + length || seen != ALL) Py_RETURN_NONE;
+    return Py_BuildValue("NNNNNLnd", text(rings, rings_end), text(area, area_end), PyBool_FromLong(crowd),
+                         text(box, box_end), text(category, category_end), strtoll(identity, NULL, 10), extent.parts,
+                         gap(&extent, edges));
 }
 
 PyDoc_STRVAR(vertices_doc, "vertices(text) -> list[bytes]; see rings.py");
@@ -163,6 +262,7 @@ static PyObject *vertices(PyObject *module, PyObject *text) {
 static PyMethodDef METHODS[] = {
     {"measure", (PyCFunction)(void (*)(void))measure, METH_FASTCALL, measure_doc},
     {"vertices", vertices, METH_O, vertices_doc},
+    {"coco_row", coco_row, METH_O, coco_row_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.coco.layout import UNKNOWN, layout_of
 from nucleus_convert.converters.coco.reserved import RESERVED, restore_annotation
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, DanglingReferenceError, SchemaError, Where
@@ -33,7 +32,7 @@ from nucleus_convert.converters.model import (
 from nucleus_convert.converters.outline import Outline
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
-from nucleus_convert.formats.rings import measure
+from nucleus_convert.formats.cocorows import plain_rows
 
 NOTES = frozenset({"row", "closed", "counts", "rle", "visibility", "keys"})
 """What the reader notes among the extras: place in the file, rings that repeat their first point, runs given
@@ -82,7 +81,7 @@ class RowReader:
         self.tags = tags
         self.offset = offset
         self._labels_by_text = {str(number).encode(): name for number, name in self.names.items()}
-        self._layout = UNKNOWN
+        self._plain = plain_rows()
 
     def read(
         self,
@@ -186,28 +185,23 @@ class RowReader:
         report: Report,
         annotations: list[Annotation],
     ) -> None:
-        """As :meth:`read`, with :class:`Outline` for rows that are plain, in the same order of keys as others."""
-        layout, groups = self._layout
-        labels, offset, add = self._labels_by_text, self.offset, annotations.append
+        """As :meth:`read`, with :class:`Outline` for rows that are plain."""
+        plain, labels, offset, add = self._plain, self._labels_by_text, self.offset, annotations.append
         for raw, place in zip(raws, rows, strict=True):
-            match = layout(raw)
-            if match is None and (learned := layout_of(raw)) is not None:
-                layout, groups = self._layout = learned
-                match = layout(raw)
-            if match is not None:
-                rings, area, crowd, box, category, identity = match.group(*groups)
+            told = plain(raw)
+            if told is not None:
+                rings, area, crowd, box, category, identity, parts, gap = told
                 label = labels.get(category)
-                measured = measure(rings, box)
-                if label is not None and measured is not None:
+                if label is not None:
                     add(
                         Outline(
                             label=label,
-                            id=int(identity),
-                            crowd=crowd == b"1",
+                            id=identity,
+                            crowd=crowd,
                             box=box,
                             rings=rings,
-                            parts=measured[0],
-                            gap=measured[1],
+                            parts=parts,
+                            gap=gap,
                             area=area,
                             source="coco",
                             row=place[0] + offset,

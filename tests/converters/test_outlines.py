@@ -8,11 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import nucleus_convert
-from nucleus_convert.converters.coco.layout import layout_of
 from nucleus_convert.converters.coco.read import CocoSource
 from nucleus_convert.converters.fit import fitted
 from nucleus_convert.converters.labelset import LabelSet
@@ -142,48 +139,3 @@ def test_masks_stay_masks(tmp_path: Path) -> None:
     first, second = next(iter(labels.outlined())).annotations
     assert isinstance(first, Outline)
     assert second.shape(Mask) is not None
-
-
-@given(st.permutations(list(row())), st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), (",\n  ", ": ")]))
-def test_a_layout_is_learned_from_any_plain_row(order: list[str], separators: tuple[str, str]) -> None:
-    plain = row()
-    text = json.dumps({key: plain[key] for key in order}, separators=separators).encode()
-    layout = layout_of(text)
-    assert layout is not None
-    match = layout.match(text)
-    assert match is not None
-    rings, area, crowd, box, category, identity = match.group(*layout.groups)
-    read = [json.loads(value) for value in (rings, area, crowd, b"[" + box + b"]", category, identity)]
-    assert read == [plain[key] for key in ("segmentation", "area", "iscrowd", "bbox", "category_id", "id")]
-    assert layout.match(text.replace(b'"id"', b'"ID"')) is None
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"image_id": "1"},
-        {"image_id": 1.0},
-        {"iscrowd": 2},
-        {"iscrowd": True},
-        {"area": "4"},
-        {"area": 1e300},
-        {"area": None},
-        {"category_id": "18"},
-        {"id": None},
-        {"id": 1.5},
-        {"bbox": None},
-        {"bbox": [[1, 2], [3, 4]]},
-        {"segmentation": []},
-        {"segmentation": {"size": [1, 1], "counts": "01"}},
-        {"more": 1},
-        {"area": ...},
-    ],
-    ids=str,
-)
-def test_no_layout_of_other_rows(change: dict[str, Any]) -> None:
-    assert layout_of(json.dumps(row(**change)).encode()) is None
-
-
-def test_a_key_that_stands_twice_is_no_layout() -> None:
-    text = json.dumps(row())
-    assert layout_of((text[:-1] + ', "id": 9}').encode()) is None

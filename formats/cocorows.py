@@ -1,0 +1,79 @@
+"""COCO's plain annotation rows told by their looks: a box, a region of rings, and no keys but the usual seven.
+
+Each value is taken as text, without decoding any. That a row is JSON was proved when the file was indexed; a value
+is taken only if it cannot be anything but what it should be, and all other rows are left to a decoder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from nucleus_convert.formats import rings
+
+PlainRow: TypeAlias = tuple[bytes, bytes, bool, bytes, bytes, int, int, float]
+"""What a plain row says, in this order:
+
+``rings``: the JSON array of its ``segmentation``, which ``rings.measure`` approved of; ``area``: a JSON number of at
+most 30 digits before the point and after it; ``iscrowd``; ``box``: left, top, width and height with commas between;
+``category``: its id, as text; ``id``; the number of rings; the pixels by which the box differs from their envelope."""
+
+_VALUES = {
+    b"segmentation": rb"(?P<rings>\[[^\"{}]*\])",
+    b"area": rb"(?P<area>-?\d{1,30}(?:\.\d{1,30})?)",
+    b"iscrowd": rb"(?P<crowd>[01])",
+    b"image_id": rb"-?\d{1,18}",
+    b"bbox": rb"\[(?P<box>[^]\"{}]*)\]",
+    b"category_id": rb"(?P<category>\d{1,18})",
+    b"id": rb"(?P<id>-?\d{1,18})",
+}
+_GROUPS = ("rings", "area", "crowd", "box", "category", "id")
+_KEY = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*')
+_END = re.compile(rb"\s*\}\s*")
+
+
+class Learner:
+    """Reads plain rows by a regular expression made from one of them: an exporter writes all its rows alike."""
+
+    def __init__(self) -> None:
+        self._pattern = re.compile(rb"(?!)")
+
+    def __call__(self, row: bytes) -> PlainRow | None:
+        """What a row says; None if it is not plain."""
+        match = self._pattern.fullmatch(row)
+        if match is None:
+            learned = _pattern(row)
+            if learned is None:
+                return None
+            self._pattern = learned
+            match = learned.fullmatch(row)
+            if match is None:
+                return None
+        region, area, crowd, box, category, identity = match.group(*_GROUPS)
+        measured = rings.measure(region, box)
+        return measured and (region, area, crowd == b"1", box, category, int(identity), *measured)
+
+
+def _pattern(row: bytes) -> re.Pattern[bytes] | None:
+    """What matches rows that are written like this one; None if it is no plain row itself."""
+    pattern, position, keys = b"", 0, set[bytes]()
+    while key := _KEY.match(row, position):
+        value = _VALUES.get(key[1])
+        if value is None or key[1] in keys:
+            return None
+        found = re.compile(value).match(row, key.end())
+        if found is None:
+            return None
+        keys.add(key[1])
+        pattern += re.escape(key[0]) + value
+        position = found.end()
+    end = _END.fullmatch(row, position)
+    if end is None or len(keys) < len(_VALUES):
+        return None
+    return re.compile(pattern + re.escape(end[0]))
+
+
+def plain_rows() -> Callable[[bytes], PlainRow | None]:
+    """What reads plain rows, and gives None for others: the compiled one, or a new :class:`Learner`."""
+    return Learner() if rings.quick is None else rings.quick.coco_row
