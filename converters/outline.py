@@ -18,7 +18,7 @@ class Outline(Annotation, frozen=True, kw_only=True):
     with both.
 
     Attributes:
-        box: left, top, width, height as JSON numbers with commas between.
+        box: left, top, width, height as JSON numbers with commas between, without spaces.
         rings: a JSON array of the parts' rings, which ``formats.rings.measure`` approved of.
         parts: how many there are.
         gap: pixels by which the box differs from the rings' envelope, at the edge where it differs most.

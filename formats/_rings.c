@@ -139,6 +139,16 @@ static const char *digits(const char *p, int most) {
 
 static PyObject *text(const char *start, const char *end) { return PyBytes_FromStringAndSize(start, end - start); }
 
+static PyObject *without_space(const char *start, const char *end) {
+    PyObject *copy = text(start, end);
+    if (!copy) return NULL;
+    char *out = PyBytes_AS_STRING(copy);
+    for (const char *p = start; p < end; p++)
+        if (*p > ' ') *out++ = *p;
+    if (out - PyBytes_AS_STRING(copy) < end - start) _PyBytes_Resize(&copy, out - PyBytes_AS_STRING(copy));
+    return copy;
+}
+
 static PyObject *coco_row(PyObject *module, PyObject *row) {
     enum { SEGMENTATION = 1, AREA = 2, ISCROWD = 4, IMAGE_ID = 8, BBOX = 16, CATEGORY_ID = 32, ID = 64, ALL = 127 };
     static const struct {
@@ -201,7 +211,7 @@ static PyObject *coco_row(PyObject *module, PyObject *row) {
     } while (*p == ',');
     if (*p != '}' || skip(p + 1) != begin + length || seen != ALL) Py_RETURN_NONE;
     return Py_BuildValue("NNNNNLnd", text(rings, rings_end), text(area, area_end), PyBool_FromLong(crowd),
-                         text(box, box_end), text(category, category_end), strtoll(identity, NULL, 10), extent.parts,
+                         without_space(box, box_end), text(category, category_end), strtoll(identity, NULL, 10), extent.parts,
                          gap(&extent, edges));
 }
 

@@ -16,8 +16,9 @@ PlainRow: TypeAlias = tuple[bytes, bytes, bool, bytes, bytes, int, int, float]
 """What a plain row says, in this order:
 
 ``rings``: the JSON array of its ``segmentation``, which ``rings.measure`` approved of; ``area``: a JSON number of at
-most 30 digits before the point and after it; ``iscrowd``; ``box``: left, top, width and height with commas between;
-``category``: its id, as text; ``id``; the number of rings; the pixels by which the box differs from their envelope."""
+most 30 digits before the point and after it; ``iscrowd``; ``box``: left, top, width and height with commas between,
+without spaces; ``category``: its id, as text; ``id``; the number of rings; the pixels by which the box differs from
+their envelope."""
 
 _VALUES = {
     b"segmentation": rb"(?P<rings>\[[^\"{}]*\])",
@@ -52,7 +53,9 @@ class Learner:
                 return None
         region, area, crowd, box, category, identity = match.group(*_GROUPS)
         measured = rings.measure(region, box)
-        return measured and (region, area, crowd == b"1", box, category, int(identity), *measured)
+        if measured is None:
+            return None
+        return region, area, crowd == b"1", box.translate(None, b" \t\r\n"), category, int(identity), *measured
 
 
 def _pattern(row: bytes) -> re.Pattern[bytes] | None:

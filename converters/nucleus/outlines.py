@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
@@ -13,8 +13,8 @@ from nucleus_convert.converters.outline import Outline
 from nucleus_convert.formats.nucleus.wire import ENCODER
 from nucleus_convert.formats.rings import vertices
 
-_SPACE = b" \t\r\n"
-_RESERVED = ENCODER.encode(KEY) + b":{"
+_REFERENCE, _NAME, _ID = b']},"reference_id":', b',"annotation_id":"', b'],"id":'
+_RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
 
 
 def ready(record: Record) -> Record:
@@ -38,6 +38,22 @@ def ready(record: Record) -> Record:
     return Record(record.item, drawn)
 
 
+class Pieces(NamedTuple):
+    """What the lines of a label's outlines have in common.
+
+    Attributes:
+        head: as far as the vertices.
+        meta: from behind the id as far as the area.
+        box: from behind the area as far as the box.
+        origin: from behind the object's id as far as the row.
+    """
+
+    head: bytes
+    meta: bytes
+    box: bytes
+    origin: bytes
+
+
 class OutlineLines:
     """Makes the lines of a stretch's outlines; it keeps what repeats.
 
@@ -47,45 +63,36 @@ class OutlineLines:
 
     def __init__(self, packer: Packer) -> None:
         self._packer = packer
-        self._labels: dict[str, tuple[bytes, bytes]] = {}
+        self._pieces: dict[tuple[Any, ...], Pieces] = {}
 
     def add(self, outline: Outline, reference: bytes, lines: list[Any]) -> None:
         """Add the lines of an outline, one a part. ``reference`` is its item's reference id as JSON."""
-        label: Any = outline.label
-        head, constants = self._labels.get(label) or self._label(label)
-        name: Any = outline.id
-        crowd: Any = outline.crowd
-        box, parts, area, source = outline.box, outline.parts, outline.area, outline.source.encode()
-        if b" " in box:
-            box = box.translate(None, _SPACE)
+        key = (outline.label, outline.crowd, outline.source)
+        head, meta, before_box, origin = self._pieces.get(key) or self._common(outline, key)
+        box, parts, area = outline.box, outline.parts, outline.area
         rings = vertices(outline.rings)
-        part = b"" if parts == 1 else b',"part":[1,%d]' % parts
-        lines.append(
-            Raw(
-                b'%b%b]},"reference_id":%b,"annotation_id":"%d","metadata":{%b"iscrowd":%d,"area":%b,%b"v":1,"box":[%b]'
-                b',"id":%d,"from":"%b","extras":{"%b":{"row":%d}}%b}}}'
-                % (
-                    head, rings[0], reference, name, constants, crowd, area, _RESERVED, box,
-                    name, source, source, outline.row, part,
-                )
-            )
-        )  # fmt: skip
+        name = b"%d" % outline.id
+        told = (head, rings[0], _REFERENCE, reference, _NAME, name, meta, area, before_box, box, _ID, name, origin)
+        row = b"%d}}" % outline.row
+        if parts == 1:
+            lines.append(Raw(b"".join((*told, row, b"}}}"))))
+            return
+        lines.append(Raw(b"".join((*told, row, b',"part":[1,%d]}}}' % parts))))
         for number in range(1, parts):
-            lines.append(
-                Raw(
-                    b'%b%b]},"reference_id":%b,"annotation_id":"%d-part%d","metadata":{%b"iscrowd":%d,"area":%b,%b"v":1'
-                    b',"object":"%d","part":[%d,%d]}}}'
-                    % (
-                        head, rings[number], reference, name, number + 1, constants, crowd, area,
-                        _RESERVED, name, number + 1, parts,
-                    )
-                )
-            )  # fmt: skip
+            part = b"%b-part%d" % (name, number + 1)
+            last = b'"object":"%b","part":[%d,%d]}}}' % (name, number + 1, parts)
+            told = (head, rings[number], _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)
+            lines.append(Raw(b"".join(told)))
 
-    def _label(self, label: str) -> tuple[bytes, bytes]:
-        """What the lines of a label begin with, and the metadata that all of them have."""
+    def _common(self, outline: Outline, key: tuple[Any, ...]) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))
+        label: Any = outline.label
         constants = ENCODER.encode(self._packer.constants(label))[1:-1]
-        head = b'{"label":%b,"type":"polygon","geometry":{"vertices":[' % ENCODER.encode(label)
-        made = self._labels[label] = head, constants and constants + b","
+        source = outline.source.encode()
+        made = self._pieces[key] = Pieces(
+            head=b'{"label":%b,"type":"polygon","geometry":{"vertices":[' % ENCODER.encode(label),
+            meta=b'","metadata":{%b"iscrowd":%d,"area":' % (constants and constants + b",", bool(outline.crowd)),
+            box=_RESERVED + b'"box":[',
+            origin=b',"from":"%b","extras":{"%b":{"row":' % (source, source),
+        )
         return made

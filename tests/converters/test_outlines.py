@@ -104,7 +104,7 @@ def test_what_an_outline_says(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("indent", [None, 1], ids=["in a line", "indented"])
+@pytest.mark.parametrize("indent", [None, 0, 1], ids=["in a line", "in lines", "indented"])
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
 def test_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], indent: int | None

@@ -35,6 +35,7 @@ def agrees(told: PlainRow | None, row: dict[str, Any]) -> bool:
     assert told is not None
     region, area, crowd, box, category, identity, parts, gap = told
     values = [json.loads(text) for text in (region, area, b"[" + box + b"]", category)]
+    assert not set(box) & set(b" \t\r\n")
     assert values == [row["segmentation"], row["area"], row["bbox"], row["category_id"]]
     assert (crowd, identity, parts) == (row["iscrowd"] == 1, row["id"], len(row["segmentation"]))
     xs = [x for ring in row["segmentation"] for x in ring[::2]]
