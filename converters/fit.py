@@ -149,10 +149,14 @@ class Fit:
         box_held, rotation, polygon_held, held = self._box, self._rotation, self._polygon, self._shapes_held
         plan: _Plan | None = None
         last: Any = None
-        alike = 0  # annotations in a row that are dealt with alike
+        first = 0  # of the annotations in a row that are dealt with alike
+        untouched = False
+        outlines = self._outlines
         for i, annotation in enumerate(record.annotations):
             if type(annotation) is Outline:
-                key = self._outlines.get(annotation.crowd) or self._outlined(annotation)
+                key = outlines.get(annotation.crowd) or self._outlined(annotation)
+                if key is last and untouched:
+                    continue
             else:
                 shapes = annotation.shapes
                 look = not shapes
@@ -178,10 +182,10 @@ class Fit:
                 key = (look, foreign, values(annotation))
             if key != last:
                 if plan is not None and plan.carried:
-                    self._count(plan, alike, item, record.annotations[i - 1], report)
-                last, alike = key, 0
+                    self._count(plan, i - first, item, record.annotations[i - 1], report)
+                last, first = key, i
                 plan = self._planned(key, annotation)
-            alike += 1
+                untouched = annotations is None and not (plan.shapes or plan.dropped)
             if plan.shapes or plan.dropped:  # type: ignore[union-attr]
                 if type(annotation) is Outline:
                     annotation = annotation.drawn()
@@ -193,7 +197,7 @@ class Fit:
             elif annotations is not None:
                 annotations.append(annotation)
         if plan is not None and plan.carried:
-            self._count(plan, alike, item, record.annotations[-1], report)
+            self._count(plan, len(record.annotations) - first, item, record.annotations[-1], report)
         if annotations is None:
             return record if item is record.item else Record(item, record.annotations)
         if not annotations and not self._anything and not self._has(Feature.EMPTY_ITEM):

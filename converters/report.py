@@ -87,9 +87,15 @@ class Ledger:
         """Count a record as read."""
         self._items += 1
         counts = self._read
+        outlined = list(map(type, record.annotations)).count(Outline)
+        if outlined:
+            counts[_OUTLINED] = counts.get(_OUTLINED, 0) + outlined
+            if outlined == len(record.annotations):
+                return
         for annotation in record.annotations:
-            key = _OUTLINED if type(annotation) is Outline else tuple(map(type, annotation.shapes))
-            counts[key] = counts.get(key, 0) + 1
+            if type(annotation) is not Outline:
+                key = tuple(map(type, annotation.shapes))
+                counts[key] = counts.get(key, 0) + 1
 
     def read_more(self, kind: str, count: int = 1) -> None:
         """Count something read that is not part of a record: a rejected object, something a caller added."""

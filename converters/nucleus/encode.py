@@ -168,11 +168,12 @@ class Stretch:
         numbered: bool | None = None
         quoted: bytes | None = None
         nameless: bool | None = None
+        add_outline = self.outlines.add
         for ordinal, annotation in enumerate(record.annotations):
             if type(annotation) is Outline:
                 if quoted is None:
                     quoted = ENCODER.encode(reference)
-                self.outlines.add(annotation, quoted, self.annotations)
+                add_outline(annotation, quoted, append)
                 self._both += 1
                 continue
             shapes = annotation.shapes

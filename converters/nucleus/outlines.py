@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -29,7 +30,8 @@ def ready(record: Record) -> Record:
     for annotation in annotations:
         if type(annotation) is Outline:
             outlined += 1
-            plain = plain and annotation.gap <= SLACK
+            if annotation.gap > SLACK:
+                plain = False
         elif type(annotation.id) is not int:
             plain = False
     if not outlined or (plain and len({annotation.id for annotation in annotations}) == len(annotations)):
@@ -65,24 +67,26 @@ class OutlineLines:
         self._packer = packer
         self._pieces: dict[tuple[Any, ...], Pieces] = {}
 
-    def add(self, outline: Outline, reference: bytes, lines: list[Any]) -> None:
-        """Add the lines of an outline, one a part. ``reference`` is its item's reference id as JSON."""
+    def add(self, outline: Outline, reference: bytes, append: Callable[[Any], None]) -> None:
+        """Append the lines of an outline, one a part. ``reference`` is its item's reference id as JSON."""
         key = (outline.label, outline.crowd, outline.source)
         head, meta, before_box, origin = self._pieces.get(key) or self._common(outline, key)
         box, parts, area = outline.box, outline.parts, outline.area
         rings = vertices(outline.rings)
-        name = b"%d" % outline.id
+        identity: Any = outline.id
+        name = b"%d" % identity
         told = (head, rings[0], _REFERENCE, reference, _NAME, name, meta, area, before_box, box, _ID, name, origin)
         row = b"%d}}" % outline.row
         if parts == 1:
-            lines.append(Raw(b"".join((*told, row, b"}}}"))))
+            append(Raw(b"".join((*told, row, b"}}}"))))
             return
-        lines.append(Raw(b"".join((*told, row, b',"part":[1,%d]}}}' % parts))))
+        append(Raw(b"".join((*told, row, b',"part":[1,%d]}}}' % parts))))
         for number in range(1, parts):
             part = b"%b-part%d" % (name, number + 1)
             last = b'"object":"%b","part":[%d,%d]}}}' % (name, number + 1, parts)
-            told = (head, rings[number], _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)
-            lines.append(Raw(b"".join(told)))
+            append(
+                Raw(b"".join((head, rings[number], _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)))
+            )
 
     def _common(self, outline: Outline, key: tuple[Any, ...]) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))
