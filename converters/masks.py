@@ -10,7 +10,6 @@ Runs are numpy ``int64`` arrays here; the model keeps them as COCO's compressed 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -165,11 +164,11 @@ def as_runs(runs: Runs | Sequence[int], *, where: Where | None = None) -> Runs:
 
 def _integers(runs: Any) -> Runs | None:
     """A list of nothing but ints that are no runs too long, as an array; None for anything else."""
-    if type(runs) is not list or not runs or set(map(type, runs)) != {int} or max(runs) > _MAX_COUNT:
+    if type(runs) is not list or set(map(type, runs)) != {int} or max(runs) > _MAX_COUNT:
         return None
     try:
-        return np.frombuffer(array("q", runs), np.int64)
-    except OverflowError:
+        return np.array(runs, np.int64)
+    except OverflowError:  # below what 64 bits hold
         return None
 
 
@@ -284,7 +283,7 @@ def expand(runs: Runs) -> Bitmap:
     """Repeat 0, 1, 0, … by the runs: the pixels in the runs' own order. Unchecked."""
     values = np.zeros(len(runs), np.uint8)
     values[1::2] = 1
-    return np.repeat(values, runs)
+    return values.repeat(runs)
 
 
 def from_array(mask: npt.NDArray[np.generic]) -> Runs:
@@ -318,9 +317,10 @@ def patch(
     if not box_width:
         return 0, 0, np.zeros((0, 0), np.uint8)
     # The runs of the box's columns alone: the first and the last stretch of unset pixels grow shorter.
-    columns = np.append(runs[: len(runs) // 2 * 2], 0)
+    columns = np.zeros(len(runs) // 2 * 2 + 1, np.int64)
+    columns[:-1] = runs[: len(columns) - 1]
     columns[0] -= left * height
-    columns[-1] = box_width * height - columns.sum()
+    columns[-1] = box_width * height - int(np.add.reduce(columns))
     return left, top, expand(columns).reshape(box_width, height)[:, top : top + box_height].T
 
 

@@ -361,8 +361,12 @@ def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes, *, depth: 
 
 
 def _assembled(height: int, width: int, colour: int, palette: bytes, body: bytes, depth: int = 8) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"".join((SIGNATURE, _chunk(b"IHDR", header), palette, _chunk(b"IDAT", body), _chunk(b"IEND", b"")))
+    return b"".join((_header(height, width, depth, colour), palette, _chunk(b"IDAT", body), _END))
+
+
+@functools.lru_cache(maxsize=4096)
+def _header(height: int, width: int, depth: int, colour: int) -> bytes:
+    return SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -371,6 +375,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     )
 
 
+_END = _chunk(b"IEND", b"")
 _BAND = 16  # rows: blank margins are cut in whole bands, so that few different lengths of them occur
 
 

@@ -216,8 +216,8 @@ class CocoSource:
             return None
         if (item.width is None or item.height is None) and item.path is not None:
             report.add(Code.SIZE_MISSING, "missing or zero", format="coco", where=Where(item=item.path))
-        given = item.extras.get("coco", {})
-        if given and any(given.get(key) for key in ("width", "height")):
+        given = item.extras.get("coco")
+        if given and (given.get("width") or given.get("height")):
             report.add(
                 Code.VALUE_NORMALISED,
                 "image size read as the whole number it is nearly",
