@@ -215,63 +215,105 @@ static PyObject *coco_row(PyObject *module, PyObject *row) {
                          gap(&extent, edges));
 }
 
-PyDoc_STRVAR(vertices_doc, "vertices(text) -> list[bytes]; see rings.py");
-
 #define POINT_EXTRA 12 /* a point is written with twelve bytes around its two numbers, its comma among them */
 
-static PyObject *vertices(PyObject *module, PyObject *text) {
-    char *p0;
+/* The most bytes that the points of the ring from p to stop take. */
+static Py_ssize_t room(const char *p, const char *stop) {
+    Py_ssize_t commas = 0;
+    for (const char *q = p; q < stop; q++) commas += *q == ',';
+    return (stop - p) + (commas / 2 + 1) * POINT_EXTRA;
+}
+
+/* Writes the points of the ring from p to stop; where they end. */
+static char *write_points(const char *p, const char *stop, char *out) {
+    int second = 0;
+    memcpy(out, "{\"x\":", 5);
+    out += 5;
+    for (; p < stop; p++) {
+        if (*p == ',') {
+            if (second) {
+                memcpy(out, "},{\"x\":", 7);
+                out += 7;
+            } else {
+                memcpy(out, ",\"y\":", 5);
+                out += 5;
+            }
+            second = !second;
+        } else if (*p > ' ')
+            *out++ = *p;
+    }
+    *out++ = '}';
+    return out;
+}
+
+/* The next ring from p on: its first byte and, in stop, the bracket behind it; NULL if there is no more. */
+static const char *next_ring(const char *p, const char *end, const char **stop) {
+    while (p < end && *p != '-' && (*p < '0' || *p > '9')) p++;
+    if (p == end) return NULL;
+    *stop = memchr(p, ']', end - p);
+    if (!*stop) *stop = end;
+    return p;
+}
+
+PyDoc_STRVAR(vertices_doc, "vertices(rings) -> list[bytes]; see rings.py");
+
+static PyObject *vertices(PyObject *module, PyObject *rings) {
+    char *begin;
     Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(text, &p0, &length) < 0) return NULL;
-    PyObject *rings = PyList_New(0);
-    if (!rings) return NULL;
-    const char *p = p0, *end = p0 + length;
-    while (p < end) {
-        while (p < end && (*p == '[' || *p == ',' || *p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
-        if (p == end || *p == ']') {
-            p++;
-            continue;
-        }
-        const char *stop = memchr(p, ']', end - p);
-        if (!stop) stop = end;
-        Py_ssize_t commas = 0;
-        for (const char *q = p; q < stop; q++) commas += *q == ',';
-        PyObject *ring = PyBytes_FromStringAndSize(NULL, (stop - p) + (commas / 2 + 1) * POINT_EXTRA);
-        if (!ring) {
-            Py_DECREF(rings);
-            return NULL;
-        }
-        char *begin = PyBytes_AS_STRING(ring), *out = begin;
-        int second = 0;
-        memcpy(out, "{\"x\":", 5);
-        out += 5;
-        for (; p < stop; p++) {
-            if (*p == ',') {
-                if (second) {
-                    memcpy(out, "},{\"x\":", 7);
-                    out += 7;
-                } else {
-                    memcpy(out, ",\"y\":", 5);
-                    out += 5;
-                }
-                second = !second;
-            } else if (*p > ' ')
-                *out++ = *p;
-        }
-        *out++ = '}';
-        if (_PyBytes_Resize(&ring, out - begin) < 0 || PyList_Append(rings, ring) < 0) {
+    if (PyBytes_AsStringAndSize(rings, &begin, &length) < 0) return NULL;
+    PyObject *made = PyList_New(0);
+    if (!made) return NULL;
+    const char *end = begin + length, *stop;
+    for (const char *p = begin; (p = next_ring(p, end, &stop)); p = stop) {
+        PyObject *ring = PyBytes_FromStringAndSize(NULL, room(p, stop));
+        if (ring) _PyBytes_Resize(&ring, write_points(p, stop, PyBytes_AS_STRING(ring)) - PyBytes_AS_STRING(ring));
+        if (!ring || PyList_Append(made, ring) < 0) {
             Py_XDECREF(ring);
-            Py_DECREF(rings);
+            Py_DECREF(made);
             return NULL;
         }
         Py_DECREF(ring);
     }
-    return rings;
+    return made;
+}
+
+PyDoc_STRVAR(polygon_doc, "polygon(head, rings, *rest) -> bytes; see rings.py");
+
+static PyObject *polygon(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    Py_ssize_t size = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyBytes_Check(arguments[i])) count = 0;
+        else if (i != 1) size += PyBytes_GET_SIZE(arguments[i]);
+    }
+    if (count < 2) {
+        PyErr_SetString(PyExc_TypeError, "polygon() takes two bytes objects or more");
+        return NULL;
+    }
+    const char *stop, *end = PyBytes_AS_STRING(arguments[1]) + PyBytes_GET_SIZE(arguments[1]);
+    const char *ring = next_ring(PyBytes_AS_STRING(arguments[1]), end, &stop);
+    if (!ring) {
+        PyErr_SetString(PyExc_ValueError, "there is no ring");
+        return NULL;
+    }
+    PyObject *line = PyBytes_FromStringAndSize(NULL, size + room(ring, stop));
+    if (!line) return NULL;
+    char *out = PyBytes_AS_STRING(line);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (i == 1) {
+            out = write_points(ring, stop, out);
+        } else {
+            memcpy(out, PyBytes_AS_STRING(arguments[i]), PyBytes_GET_SIZE(arguments[i]));
+            out += PyBytes_GET_SIZE(arguments[i]);
+        }
+    }
+    _PyBytes_Resize(&line, out - PyBytes_AS_STRING(line));
+    return line;
 }
 
 static PyMethodDef METHODS[] = {
     {"measure", (PyCFunction)(void (*)(void))measure, METH_FASTCALL, measure_doc},
     {"vertices", vertices, METH_O, vertices_doc},
+    {"polygon", (PyCFunction)(void (*)(void))polygon, METH_FASTCALL, polygon_doc},
     {"coco_row", coco_row, METH_O, coco_row_doc},
     {NULL, NULL, 0, NULL},
 };

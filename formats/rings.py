@@ -52,6 +52,11 @@ def vertices(rings: bytes) -> list[bytes]:
     return made
 
 
+def polygon(head: bytes, rings: bytes, *rest: bytes) -> bytes:
+    """The :func:`vertices` of the first ring between the head and the rest, as one text."""
+    return b"".join((head, vertices(rings)[0], *rest))
+
+
 def _compiled() -> Any:
     try:
         return importlib.import_module("nucleus_convert.formats._rings")
@@ -59,6 +64,6 @@ def _compiled() -> Any:
         return None
 
 
-plain_measure, plain_vertices = measure, vertices
+plain_measure, plain_vertices, plain_polygon = measure, vertices, polygon
 if (quick := _compiled()) is not None:
-    measure, vertices = quick.measure, quick.vertices
+    measure, vertices, polygon = quick.measure, quick.vertices, quick.polygon

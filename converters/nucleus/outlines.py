@@ -12,7 +12,7 @@ from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
 from nucleus_convert.converters.outline import Outline
 from nucleus_convert.formats.nucleus.wire import ENCODER
-from nucleus_convert.formats.rings import vertices
+from nucleus_convert.formats.rings import polygon, vertices
 
 _REFERENCE, _NAME, _ID = b']},"reference_id":', b',"annotation_id":"', b'],"id":'
 _RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
@@ -71,22 +71,19 @@ class OutlineLines:
         """Append the lines of an outline, one a part. ``reference`` is its item's reference id as JSON."""
         key = (outline.label, outline.crowd, outline.source)
         head, meta, before_box, origin = self._pieces.get(key) or self._common(outline, key)
-        box, parts, area = outline.box, outline.parts, outline.area
-        rings = vertices(outline.rings)
+        rings, box, area = outline.rings, outline.box, outline.area
         identity: Any = outline.id
         name = b"%d" % identity
-        told = (head, rings[0], _REFERENCE, reference, _NAME, name, meta, area, before_box, box, _ID, name, origin)
         row = b"%d}}" % outline.row
-        if parts == 1:
-            append(Raw(b"".join((*told, row, b"}}}"))))
+        first = (head, rings, _REFERENCE, reference, _NAME, name, meta, area, before_box, box, _ID, name, origin, row)
+        if outline.parts == 1:
+            append(Raw(polygon(*first, b"}}}")))
             return
-        append(Raw(b"".join((*told, row, b',"part":[1,%d]}}}' % parts))))
-        for number in range(1, parts):
-            part = b"%b-part%d" % (name, number + 1)
-            last = b'"object":"%b","part":[%d,%d]}}}' % (name, number + 1, parts)
-            append(
-                Raw(b"".join((head, rings[number], _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)))
-            )
+        append(Raw(polygon(*first, b',"part":[1,%d]}}}' % outline.parts)))
+        for number, ring in enumerate(vertices(rings)[1:], 2):
+            part = b"%b-part%d" % (name, number)
+            last = b'"object":"%b","part":[%d,%d]}}}' % (name, number, outline.parts)
+            append(Raw(b"".join((head, ring, _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last))))
 
     def _common(self, outline: Outline, key: tuple[Any, ...]) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))

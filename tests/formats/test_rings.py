@@ -55,6 +55,15 @@ def test_vertices_are_the_points(measure: Any, vertices: Any, given_rings: Any, 
     assert read == given_rings
 
 
+@given(some_rings, st.booleans(), st.lists(st.binary(max_size=3), max_size=3))
+def test_a_polygon_is_the_vertices_of_the_first_ring_with_the_rest_around(
+    given_rings: Any, wide: bool, rest: list[bytes]
+) -> None:
+    region = text([flat(ring) for ring in given_rings], wide=wide)
+    expected = b"head" + rings.plain_vertices(region)[0] + b"".join(rest)
+    assert rings.polygon(b"head", region, *rest) == rings.plain_polygon(b"head", region, *rest) == expected
+
+
 @both
 def test_digits_stay_as_written(measure: Any, vertices: Any) -> None:
     assert vertices(b"[[1.50, -0,1e2 ,2.0,\n3,4.123456789012345678]]") == [
