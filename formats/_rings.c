@@ -125,10 +125,21 @@ static PyObject *measure(PyObject *module, PyObject *const *arguments, Py_ssize_
     return Py_BuildValue("nd", extent.parts, gap(&extent, box));
 }
 
-PyDoc_STRVAR(coco_row_doc, "coco_row(row) -> tuple | None; see cocorows.py");
-
 #define ID_DIGITS 18   /* so many fit a long long */
+#define SHORTEST_ROW 90 /* {"segmentation":[[0,0,0,0,0,0]],"area":0,... */
 #define AREA_DIGITS 30 /* before the point, and after it */
+
+typedef struct {
+    const char *start, *end;
+} Span;
+
+/* What a plain row of COCO's annotations says. */
+typedef struct {
+    Span rings, area, box, category, id, image;
+    int crowd;
+    Extent extent;
+    double edges[4];
+} Row;
 
 /* The end of a stretch of 1 to `most` digits at p, or NULL. */
 static const char *digits(const char *p, int most) {
@@ -137,19 +148,66 @@ static const char *digits(const char *p, int most) {
     return p > start && p - start <= most ? p : NULL;
 }
 
-static PyObject *text(const char *start, const char *end) { return PyBytes_FromStringAndSize(start, end - start); }
-
-static PyObject *without_space(const char *start, const char *end) {
-    PyObject *copy = text(start, end);
-    if (!copy) return NULL;
-    char *out = PyBytes_AS_STRING(copy);
-    for (const char *p = start; p < end; p++)
-        if (*p > ' ') *out++ = *p;
-    if (out - PyBytes_AS_STRING(copy) < end - start) _PyBytes_Resize(&copy, out - PyBytes_AS_STRING(copy));
-    return copy;
+/* The end of the whole number of at most `most` digits at p, or NULL. */
+static const char *whole(const char *p, int most) {
+    if (*p == '-') p++;
+    return *p == '0' && p[1] >= '0' && p[1] <= '9' ? NULL : digits(p, most);
 }
 
-static PyObject *coco_row(PyObject *module, PyObject *row) {
+/* The end of the JSON number at p, or NULL; more digits than these are not plain. */
+static const char *numeral(const char *p) {
+    if (!(p = whole(p, AREA_DIGITS))) return NULL;
+    if (*p == '.' && !(p = digits(p + 1, AREA_DIGITS))) return NULL;
+    return *p == 'e' || *p == 'E' ? NULL : p;
+}
+
+/* The end of the JSON array of numbers at p, or NULL. */
+static const char *numerals(const char *p) {
+    if (*p++ != '[') return NULL;
+    for (;;) {
+        if (!(p = numeral(skip(p)))) return NULL;
+        p = skip(p);
+        if (*p == ']') return p + 1;
+        if (*p++ != ',') return NULL;
+    }
+}
+
+/* The end of the JSON array of arrays of numbers at p, or NULL. */
+static const char *arrays(const char *p) {
+    if (*p++ != '[') return NULL;
+    for (;;) {
+        if (!(p = numerals(skip(p)))) return NULL;
+        p = skip(p);
+        if (*p == ']') return p + 1;
+        if (*p++ != ',') return NULL;
+    }
+}
+
+/* The end of the mask at p, {"counts": ..., "size": [...]}, or NULL. */
+static const char *mask(const char *p) {
+    int seen = 0;
+    do {
+        p = skip(p + 1);
+        int counts = !strncmp(p, "\"counts\"", 8);
+        if (!counts && strncmp(p, "\"size\"", 6)) return NULL;
+        if (seen & (counts ? 1 : 2)) return NULL;
+        seen |= counts ? 1 : 2;
+        p = skip(p + (counts ? 8 : 6));
+        if (*p != ':') return NULL;
+        p = skip(p + 1);
+        if (counts && *p == '"') {
+            for (p++; *p != '"'; p++)
+                if (*p < ' ' || *p > '~' || *p == '\\') return NULL;
+            p++;
+        } else if (!(p = numerals(p)))
+            return NULL;
+        p = skip(p);
+    } while (*p == ',');
+    return *p == '}' && seen == 3 ? p + 1 : NULL;
+}
+
+/* The end of the plain row at p, or NULL. Unless `proper`, also of one whose region is a mask or any arrays of numbers. */
+static const char *plain_row(const char *p, Row *row, int proper) {
     enum { SEGMENTATION = 1, AREA = 2, ISCROWD = 4, IMAGE_ID = 8, BBOX = 16, CATEGORY_ID = 32, ID = 64, ALL = 127 };
     static const struct {
         const char *name;
@@ -157,62 +215,135 @@ static PyObject *coco_row(PyObject *module, PyObject *row) {
     } KEYS[] = {{"segmentation", 12, SEGMENTATION}, {"area", 4, AREA},   {"iscrowd", 7, ISCROWD},
                 {"image_id", 8, IMAGE_ID},          {"bbox", 4, BBOX},   {"category_id", 11, CATEGORY_ID},
                 {"id", 2, ID},                      {NULL, 0, 0}};
-    const char *rings = NULL, *rings_end = NULL, *area = NULL, *area_end = NULL, *box = NULL, *box_end = NULL;
-    const char *category = NULL, *category_end = NULL, *identity = NULL;
-    int seen = 0, crowd = 0;
-    Extent extent;
-    double edges[4];
-    char *begin;
-    Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(row, &begin, &length) < 0) return NULL;
-    const char *p = skip(begin);
-    if (*p != '{') Py_RETURN_NONE;
+    int seen = 0;
+    if (*p != '{') return NULL;
     do {
         p = skip(p + 1);
-        if (*p++ != '"') Py_RETURN_NONE;
+        if (*p++ != '"') return NULL;
         int key = 0;
         for (int i = 0; KEYS[i].name && !key; i++)
             if (!strncmp(p, KEYS[i].name, KEYS[i].length) && p[KEYS[i].length] == '"') {
                 key = KEYS[i].key;
                 p = skip(p + KEYS[i].length + 1);
             }
-        if (!key || seen & key || *p != ':') Py_RETURN_NONE;
+        if (!key || seen & key || *p != ':') return NULL;
         seen |= key;
-        const char *start = p = skip(p + 1);
+        Span value = {skip(p + 1), NULL};
+        p = value.start;
         switch (key) {
         case SEGMENTATION:
-            p = look_over(rings = p, &extent);
-            rings_end = p;
+            row->rings.start = p;
+            row->rings.end = p = proper ? look_over(p, &row->extent) : *p == '{' ? mask(p) : arrays(p);
             break;
         case AREA:
-            p = digits(p + (*p == '-'), AREA_DIGITS);
-            if (p && *p == '.') p = digits(p + 1, AREA_DIGITS);
-            area = start, area_end = p;
+            value.end = p = numeral(p);
+            row->area = value;
             break;
         case ISCROWD:
-            crowd = *p == '1';
+            row->crowd = *p == '1';
             p = *p == '0' || *p == '1' ? p + 1 : NULL;
             break;
         case BBOX:
-            if (*p != '[') Py_RETURN_NONE;
-            box = p + 1;
-            box_end = p = four(box, edges);
+            if (*p != '[') return NULL;
+            row->box.start = p + 1;
+            row->box.end = p = four(p + 1, row->edges);
             p = p && *p == ']' ? p + 1 : NULL;
             break;
         case CATEGORY_ID:
-            category = p, category_end = p = digits(p, ID_DIGITS);
+            value.end = p = *p == '-' ? NULL : whole(p, ID_DIGITS);
+            row->category = value;
             break;
-        default: /* an id, of the image or of the row */
-            p = digits(p + (*p == '-'), ID_DIGITS);
-            if (key == ID) identity = start;
+        default:
+            value.end = p = whole(p, ID_DIGITS);
+            *(key == ID ? &row->id : &row->image) = value;
         }
-        if (!p) Py_RETURN_NONE;
+        if (!p) return NULL;
         p = skip(p);
     } while (*p == ',');
-    if (*p != '}' || skip(p + 1) != begin + length || seen != ALL) Py_RETURN_NONE;
-    return Py_BuildValue("NNNNNLnd", text(rings, rings_end), text(area, area_end), PyBool_FromLong(crowd),
-                         without_space(box, box_end), text(category, category_end), strtoll(identity, NULL, 10), extent.parts,
-                         gap(&extent, edges));
+    return *p == '}' && seen == ALL ? p + 1 : NULL;
+}
+
+static PyObject *text(Span span) { return PyBytes_FromStringAndSize(span.start, span.end - span.start); }
+
+static PyObject *without_space(Span span) {
+    PyObject *copy = text(span);
+    if (!copy) return NULL;
+    char *out = PyBytes_AS_STRING(copy);
+    for (const char *p = span.start; p < span.end; p++)
+        if (*p > ' ') *out++ = *p;
+    if (out - PyBytes_AS_STRING(copy) < span.end - span.start) _PyBytes_Resize(&copy, out - PyBytes_AS_STRING(copy));
+    return copy;
+}
+
+static long long value_of(Span number) { return strtoll(number.start, NULL, 10); }
+
+PyDoc_STRVAR(coco_row_doc, "coco_row(row) -> tuple | None; see cocorows.py");
+
+static PyObject *coco_row(PyObject *module, PyObject *data) {
+    char *begin;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(data, &begin, &length) < 0) return NULL;
+    Row row;
+    const char *end = plain_row(skip(begin), &row, 1);
+    if (!end || skip(end) != begin + length) Py_RETURN_NONE;
+    return Py_BuildValue("NNNNNLnd", text(row.rings), text(row.area), PyBool_FromLong(row.crowd),
+                         without_space(row.box), text(row.category), value_of(row.id), row.extent.parts,
+                         gap(&row.extent, row.edges));
+}
+
+PyDoc_STRVAR(coco_rows_doc,
+             "coco_rows(data, start, base) -> (end, offsets, lengths, images, ids, categories); see cocorows.py");
+
+static PyObject *coco_rows(PyObject *module, PyObject *arguments) {
+    enum { OFFSET, LENGTH, IMAGE, IDENTITY, COLUMNS };
+    static const size_t SIZES[COLUMNS] = {sizeof(long long), sizeof(int), sizeof(long long), sizeof(long long)};
+    PyObject *data;
+    Py_ssize_t start;
+    long long base;
+    if (!PyArg_ParseTuple(arguments, "SnL:coco_rows", &data, &start, &base)) return NULL;
+    const char *begin = PyBytes_AS_STRING(data), *stop = begin + PyBytes_GET_SIZE(data);
+    if (start < 0 || start > stop - begin) {
+        PyErr_SetString(PyExc_ValueError, "start is not in the data");
+        return NULL;
+    }
+    const char *p = skip(begin + start), *end = begin + start, *next;
+    Py_ssize_t most = (stop - p) / SHORTEST_ROW + 1, count = 0;
+    PyObject *columns[COLUMNS], *categories = PyDict_New(); /* in the order in which they come */
+    void *out[COLUMNS];
+    int failed = !categories;
+    for (int i = 0; i < COLUMNS; i++) {
+        columns[i] = PyBytes_FromStringAndSize(NULL, most * SIZES[i]);
+        if (columns[i]) out[i] = PyBytes_AS_STRING(columns[i]);
+        else failed = 1;
+    }
+    long long last = -1;
+    Row row;
+    while (!failed && count < most && (next = plain_row(p, &row, 0))) {
+        ((long long *)out[OFFSET])[count] = base + (p - begin);
+        ((int *)out[LENGTH])[count] = (int)(next - p);
+        ((long long *)out[IMAGE])[count] = value_of(row.image);
+        ((long long *)out[IDENTITY])[count] = value_of(row.id);
+        long long category = value_of(row.category);
+        if (category != last) {
+            PyObject *number = PyLong_FromLongLong(last = category);
+            failed = !number || PyDict_SetItem(categories, number, Py_None) < 0;
+            Py_XDECREF(number);
+        }
+        count++;
+        end = next;
+        p = skip(next);
+        if (*p != ',') break;
+        p = skip(p + 1);
+    }
+    for (int i = 0; i < COLUMNS; i++)
+        if (columns[i]) failed |= _PyBytes_Resize(&columns[i], count * SIZES[i]) < 0;
+    if (failed) {
+        for (int i = 0; i < COLUMNS; i++) Py_XDECREF(columns[i]);
+        Py_XDECREF(categories);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    return Py_BuildValue("nNNNNN", end - begin, columns[OFFSET], columns[LENGTH], columns[IMAGE], columns[IDENTITY],
+                         categories);
 }
 
 #define POINT_EXTRA 12 /* a point is written with twelve bytes around its two numbers, its comma among them */
@@ -315,6 +446,7 @@ static PyMethodDef METHODS[] = {
     {"vertices", vertices, METH_O, vertices_doc},
     {"polygon", (PyCFunction)(void (*)(void))polygon, METH_FASTCALL, polygon_doc},
     {"coco_row", coco_row, METH_O, coco_row_doc},
+    {"coco_rows", coco_rows, METH_VARARGS, coco_rows_doc},
     {NULL, NULL, 0, NULL},
 };
 

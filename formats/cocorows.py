@@ -1,14 +1,16 @@
 """COCO's plain annotation rows told by their looks: a box, a region of rings, and no keys but the usual seven.
 
-Each value is taken as text, without decoding any. That a row is JSON was proved when the file was indexed; a value
-is taken only if it cannot be anything but what it should be, and all other rows are left to a decoder.
+Each value is taken as text, without decoding any; only if it cannot be anything but what it should be, and all other
+rows are left to a decoder. :func:`plain_rows` is for rows that were proved to be JSON when the file was indexed;
+:func:`plain_columns` indexes it, and proves that.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from nucleus_convert.formats import rings
 
@@ -80,3 +82,36 @@ def _pattern(row: bytes) -> re.Pattern[bytes] | None:
 def plain_rows() -> Callable[[bytes], PlainRow | None]:
     """What reads plain rows, and gives None for others: the compiled one, or a new :class:`Learner`."""
     return Learner() if rings.quick is None else rings.quick.coco_row
+
+
+class RowColumns(NamedTuple):
+    """Consecutive rows of the usual seven keys, whose region may be a mask too, and any rings: one number for each.
+
+    Attributes:
+        offsets: of the rows in the file.
+        lengths: in bytes.
+        images: their image ids.
+        ids: their own.
+        categories: the category ids that occur, in that order.
+    """
+
+    offsets: array[int]
+    lengths: array[int]
+    images: array[int]
+    ids: array[int]
+    categories: dict[int, None]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+def plain_columns() -> Callable[[bytes, int, int], tuple[int, RowColumns] | None] | None:
+    """What reads plain rows together (see ``jsonstream.Member.rows_or``); None where only a decoder can."""
+    return None if rings.quick is None else _columns
+
+
+def _columns(data: bytes, start: int, base: int) -> tuple[int, RowColumns] | None:
+    end, offsets, lengths, images, ids, categories = rings.quick.coco_rows(data, start, base)
+    if not offsets:
+        return None
+    return end, RowColumns(array("q", offsets), array("i", lengths), array("q", images), array("q", ids), categories)

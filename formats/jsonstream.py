@@ -10,16 +10,17 @@ pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Literal, TypeVar, get_args
+from typing import Any, BinaryIO, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
 
 P = TypeVar("P")
+Q = TypeVar("Q", bound=Sized)
 
 BLOCK = 1 << 21
 """Bytes looked at together."""
@@ -57,6 +58,14 @@ class Rows(msgspec.Struct, Generic[P]):
         return self.data[self.starts[i] : self.ends[i]]
 
 
+Quick: TypeAlias = Callable[[bytes, int, int], "tuple[int, Q] | None"]
+"""Reads elements that are written in a way that it knows, and proves them to be JSON, quicker than a decoder can.
+
+It is given data, the position of an element in them and the file offset of their beginning, and gives where the last
+element ends that it knows, with all that it read of one or more; None if it does not know the first.
+"""
+
+
 class Member:
     """One member of the root object, or the root array itself (``key`` None). Read it before the next one."""
 
@@ -77,6 +86,10 @@ class Member:
     def rows(self, probe: msgspec.json.Decoder[list[P]]) -> Iterator[Rows[P]]:
         """The elements of an array, block by block. ``probe`` decodes a *list* of what is wanted of each."""
         return self._document.take_rows(self.path, probe)
+
+    def rows_or(self, probe: msgspec.json.Decoder[list[P]], quick: Quick[Q] | None) -> Iterator[Rows[P] | Q]:
+        """As :meth:`rows`, with what ``quick`` gives for the elements that it knows."""
+        return self._document.take_rows(self.path, probe, quick)
 
 
 class JsonDocument:
@@ -263,7 +276,17 @@ class JsonDocument:
         self._pos = end
         return data
 
-    def take_rows(self, path: str, probe: msgspec.json.Decoder[list[P]]) -> Iterator[Rows[P]]:
+    @overload
+    def take_rows(self, path: str, probe: msgspec.json.Decoder[list[P]]) -> Iterator[Rows[P]]: ...
+
+    @overload
+    def take_rows(
+        self, path: str, probe: msgspec.json.Decoder[list[P]], quick: Quick[Q] | None
+    ) -> Iterator[Rows[P] | Q]: ...
+
+    def take_rows(
+        self, path: str, probe: msgspec.json.Decoder[list[P]], quick: Quick[Q] | None = None
+    ) -> Iterator[Rows[P] | Q]:
         """The elements of the array at the current position."""
         self._pending = None
         self._peek(path)
@@ -275,13 +298,20 @@ class JsonDocument:
         opening = _OPENING.match(self._buffer, self._pos)
         while True:
             self._fill(BLOCK)
-            rows = self._seams(opening.group(), probe, index) if opening else None
-            if rows is None:
-                rows = self._walked(path, probe, index)
-            if rows.starts:
-                index += len(rows.starts)
-                yield rows
-            byte = self._peek(f"{path}[{index}]" if rows.starts else path)
+            known = quick(self._buffer, self._pos, self._base) if quick else None
+            if known is not None:
+                self._pos, columns = known
+                count = len(columns)
+                yield columns
+            else:
+                rows = self._seams(opening.group(), probe, index) if opening else None
+                if rows is None:
+                    rows = self._walked(path, probe, index)
+                count = len(rows.starts)
+                if count:
+                    yield rows
+            index += count
+            byte = self._peek(f"{path}[{index}]" if count else path)
             self._pos += 1
             if byte == b"]":
                 return

@@ -7,6 +7,7 @@ their size.
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,15 @@ class Images:
         self._offset.append(offset)
         self._length.append(length)
         return len(self) - 1
+
+    def extend(self, file: int, rows: array[int], offsets: array[int], lengths: array[int]) -> int:
+        """Add many image rows of a file; returns the first item's number."""
+        first = len(self)
+        self._file.extend(array("i", [file]) * len(rows))
+        self._row.extend(rows)
+        self._offset.extend(offsets)
+        self._length.extend(lengths)
+        return first
 
     def add_bare(self, file: int, identity: int | str) -> int:
         """Add an item of which nothing but the id is known."""
@@ -354,6 +364,10 @@ class _Reader:
     def _add_images(self, contents: Contents, table: Table, split: str | None) -> None:
         file = self.images.add_file(contents.name, contents.file, split)
         images = contents.images
+        if not table:
+            first = self.images.extend(file, images.rows, images.offsets, images.lengths)
+            table.update({identity: first + position for identity, position in images.positions.items()})
+            return
         for identity, position in images.positions.items():
             number = table.get(identity)
             if number is None:
@@ -464,7 +478,7 @@ class _Reader:
     ) -> None:
         """Find each row's item and index the rows; those without one are rejected."""
         rows = contents.rows
-        groups = [table.get(image, -1) for image in rows.images]
+        groups = list(map(table.get, rows.images, itertools.repeat(-1)))
         for row, image in rows.other_images.items():
             groups[row] = -1 if image is None else table.get(image, -1)
         for row in [row for row, group in enumerate(groups) if group < 0]:

@@ -19,6 +19,7 @@ from nucleus_convert.converters.errors import ReadError, SchemaError, UnknownFor
 from nucleus_convert.converters.model import Label
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
+from nucleus_convert.formats.cocorows import RowColumns, plain_columns
 from nucleus_convert.formats.jsonstream import JsonDocument, Rows
 from nucleus_convert.formats.rows import RowFile
 
@@ -47,8 +48,15 @@ class Rowset:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def add(self, rows: Rows[wire.AnnotationProbe]) -> None:
+    def add(self, rows: Rows[wire.AnnotationProbe] | RowColumns) -> None:
         """Take a block of rows."""
+        if isinstance(rows, RowColumns):
+            self.offsets.extend(rows.offsets)
+            self.lengths.extend(rows.lengths)
+            self.images.extend(rows.images)
+            self._ids.extend(rows.ids)
+            self.categories.update(rows.categories)
+            return
         first, base = len(self.offsets), rows.base
         self.offsets.extend([base + start for start in rows.starts])
         self.lengths.extend([end - start for start, end in zip(rows.starts, rows.ends, strict=True)])
@@ -187,8 +195,9 @@ def scan(path: Path, name: str, report: Report, *, annotations: bool = True) -> 
             if key is not None:
                 contents.keys.append(key)
             if key is None or (key == "annotations" and member.kind == "array"):
-                for rows in member.rows(wire.ANNOTATION_PROBES):
-                    _refuse_panoptic(rows, contents)
+                for rows in member.rows_or(wire.ANNOTATION_PROBES, plain_columns()):
+                    if isinstance(rows, Rows):
+                        _refuse_panoptic(rows, contents)
                     if annotations:
                         contents.rows.add(rows)
             elif key == "images" and member.kind == "array":
@@ -228,6 +237,13 @@ def _refuse_panoptic(rows: Rows[wire.AnnotationProbe], contents: Contents) -> No
 
 def _add_images(block: Rows[wire.ImageProbe], contents: Contents, report: Report) -> None:
     images = contents.images
+    ids: list[Any] = [getattr(probe, "id", None) for probe in block.probes]
+    if set(map(type, ids)) == {int} and len(set(ids)) == len(ids) and images.positions.keys().isdisjoint(ids):
+        images.positions.update(zip(ids, range(len(images.rows), len(images.rows) + len(ids)), strict=True))
+        images.rows.extend(range(block.first, block.first + len(ids)))
+        images.offsets.extend([block.base + start for start in block.starts])
+        images.lengths.extend([end - start for start, end in zip(block.starts, block.ends, strict=True)])
+        return
     for i, probe in enumerate(block.probes):
         row = block.first + i
         identity = None if isinstance(probe, Exception) else wire.canonical_id(probe.id)
