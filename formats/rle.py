@@ -5,6 +5,7 @@ Which image a mask is of, its label and its name may stand beside them, under th
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +15,8 @@ from nucleus_convert.formats.rows import RowFile, RowIndex
 
 Key: TypeAlias = int | str
 
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|["\[\]{}]', re.DOTALL)
+"""A string, with its colon where it is a key; a bracket; or the quote of a string that does not end."""
 IMAGE_KEYS = ("image", "file_name", "image_path")
 LABEL_KEYS = ("label", "category", "category_name", "class")
 ID_KEYS = ("id", "annotation_id", "name")
@@ -85,12 +88,30 @@ def opens_like_rle(path: Path) -> bool:
     """Whether the file's first line is an object with size and counts."""
     with path.open("rb") as file:
         line = file.readline(1 << 20).strip().removeprefix(b"\xef\xbb\xbf")
-    if not line.startswith(b"{") or b'"size"' not in line:
+    if not line.startswith(b"{"):
         return False
     try:
         row = DECODE(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # A mask may take more than was looked at.
-        return b'"counts"' in line
+        return _begins_a_mask(line)
     inner = row.get("segmentation")
     return any(isinstance(one, dict) and "size" in one and "counts" in one for one in (row, inner))
+
+
+def _begins_a_mask(line: bytes) -> bool:
+    """Whether a line that was cut short has ``counts`` among its object's keys, or those of its ``segmentation``."""
+    above: list[bytes] = []  # the key or bracket that each open bracket stands behind
+    last = b""
+    for token in _TOKEN.finditer(line):
+        text = token[0]
+        if text in b"{[":
+            above.append(last if text == b"{" else text)
+        elif text in b"}]":
+            del above[-1:]
+        elif text == b'"':  # a string that does not end here
+            return False
+        elif token[1] is not None and text.startswith(b'"counts"') and above in ([b""], [b"", b"segmentation"]):
+            return True
+        last = text[1 : text.rindex(b'"')] if token[1] is not None else b"["
+    return False

@@ -67,13 +67,12 @@ class RowFile:
             found = [together[offset - first : offset - first + length] for _, offset, length in rows]
         else:
             found = [pread(descriptor, length, offset) for _, offset, length in rows]
-        for data, (_, _, length) in zip(found, rows, strict=True):
-            if len(data) != length:
-                raise ReadError(
-                    "the file changed while it was read",
-                    Where(file=str(self.path)),
-                    hint="convert it again, from a copy",
-                )
+        if list(map(len, found)) != [length for _, _, length in rows]:
+            raise ReadError(
+                "the file changed while it was read",
+                Where(file=str(self.path)),
+                hint="convert it again, from a copy",
+            )
         return found
 
     def _open(self) -> int:
