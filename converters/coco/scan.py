@@ -113,9 +113,12 @@ class Rowset:
     def repeated(self) -> list[tuple[int, int | str]]:
         """(row, id) of rows whose id stood in an earlier row."""
         ids = np.frombuffer(self._ids, dtype=np.int64) if len(self._ids) else np.zeros(0, np.int64)
-        order = np.argsort(ids, kind="stable")
-        ordered = ids[order]
-        rows = np.sort(order[1:][ordered[1:] == ordered[:-1]]).tolist()
+        ordered = np.sort(ids)
+        rows: list[int] = []
+        if (ordered[1:] == ordered[:-1]).any():
+            order = np.argsort(ids, kind="stable")
+            ordered = ids[order]
+            rows = np.sort(order[1:][ordered[1:] == ordered[:-1]]).tolist()
         found: list[tuple[int, int | str]] = [(row, self._ids[row]) for row in rows]
         seen: set[int | str] = set()
         for row, identity in self._other_ids.items():
