@@ -5,6 +5,7 @@ Which image a mask is of, its label and its name may stand beside them, under th
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,6 +51,9 @@ class Probe(msgspec.Struct, gc=False):
 PROBES = msgspec.json.Decoder(Probe)
 DECODE = msgspec.json.Decoder().decode
 ENCODE = msgspec.json.Encoder().encode
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_COUNTS = b"\0counts"
+"""Stands for the key while texts are taken out: JSON holds no such character."""
 
 
 def image_of(probe: Probe) -> Key | None:
@@ -90,7 +94,8 @@ def opens_like_rle(path: Path) -> bool:
     try:
         row = DECODE(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A mask may take more than was looked at.
-        return b'"counts"' in line
+        # A mask may take more than was looked at; but a data set's masks stand in a list.
+        before, found, _ = _TEXT.sub(b'""', line.replace(b'"counts"', _COUNTS)).partition(_COUNTS)
+        return bool(found) and before.count(b"[") == before.count(b"]")
     inner = row.get("segmentation")
     return any(isinstance(one, dict) and "size" in one and "counts" in one for one in (row, inner))
