@@ -187,6 +187,13 @@ def test_a_hostile_ring_is_left_open() -> None:
     assert found == [False, True]
 
 
+def test_many_more_rings_than_sixteen_bits_count() -> None:
+    rings: list[list[float]] = [[0, 0, 4, 0, 0, 3]] * 70_000
+    rings[0] = rings[1 << 16] = rings[-1] = list(BOWTIE)
+    found, _ = crossed(rings)
+    assert [number for number, one in enumerate(found) if one] == [0, 1 << 16, 69_999]
+
+
 # --- duplicates ----------------------------------------------------------------------------------------
 
 
