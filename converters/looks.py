@@ -26,7 +26,7 @@ from nucleus_convert.converters.errors import ConvertError, OptionError
 from nucleus_convert.converters.inspecting.statistics import Statistics
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Record
-from nucleus_convert.converters.parallel import encode_chunks, hands
+from nucleus_convert.converters.parallel import collector_off, encode_chunks, hands
 from nucleus_convert.converters.pipeline import AnyPath, Progress, log_file, made_to_fit
 from nucleus_convert.converters.report import Report
 
@@ -239,7 +239,8 @@ class _Run:
         """The format's own rules, over its files."""
         self._stage("checking rows", None)
         try:
-            module.examine(self.path, options, module.Setting(asynchronous=asynchronous), self.looked.problems)
+            with collector_off():
+                module.examine(self.path, options, module.Setting(asynchronous=asynchronous), self.looked.problems)
         except ConvertError as error:
             self._ended(error)
 
@@ -292,7 +293,8 @@ class _Run:
             if made is not None:
                 self._stage("checking rows", None)
                 setting = writer.Setting(asynchronous=asynchronous, placed=False)
-                writer.examine(made, writer.ReadOptions(), setting, theirs)
+                with collector_off():
+                    writer.examine(made, writer.ReadOptions(), setting, theirs)
         problems.merge(theirs, but=known)  # what is wrong with the source already is wrong with its payloads
 
     def _ended(self, error: ConvertError) -> None:

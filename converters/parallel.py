@@ -73,7 +73,7 @@ def encode_chunks(
     starts = range(0, labels.size, CHUNK)
     if workers <= 1 or len(starts) < 2:
         for start in starts:
-            with _collector_off():
+            with collector_off():
                 encoded = encode(labels.records(report, start, start + CHUNK), report)
             yield encoded
             if progress:
@@ -101,8 +101,8 @@ class _Encoding:
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
-    """No cycles are made in a chunk, and looking for them among its thousands of objects takes a third of the time."""
+def collector_off() -> Iterator[None]:
+    """Records and rows make no cycles, and looking for some among thousands of objects takes a third of the time."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -142,7 +142,7 @@ def over(starts: range, task: Callable[[int], T], *, workers: int) -> Iterator[T
     """Yield ``task(start)`` for each chunk, in order. With workers, ``task`` and what it returns are pickled."""
     if workers <= 1 or len(starts) < 2:
         for start in starts:
-            with _collector_off():
+            with collector_off():
                 done = task(start)
             yield done
     else:
@@ -178,7 +178,7 @@ def _start(pickled: bytes) -> None:
 
 def _work(start: int) -> Any:
     assert _task is not None
-    with _collector_off():
+    with collector_off():
         return _task(start)
 
 
