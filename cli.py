@@ -418,8 +418,22 @@ for _name, _run, _look in (
 
 
 def say(text: str, *, err: bool = True, **style: Any) -> None:
-    """Print a line to stderr; in colour only on a terminal that wants it."""
-    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=err)
+    """Print lines to stderr; in colour only on a terminal that wants it, and folded on any."""
+    from nucleus_convert.converters.wording import folded, printable
+
+    coloured = not os.environ.get("NO_COLOR") and any(style.values())
+    width = columns(sys.stderr if err else sys.stdout)
+    for line in map(printable, text.split("\n")):
+        for part in [line] if width is None else folded(line, width):
+            click.echo(click.style(part, **style) if coloured else part, err=err)
+
+
+def columns(stream: Any) -> int | None:
+    """The width of a terminal; None of anything else."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+    except (OSError, ValueError):  # a stream of no file
+        return None
 
 
 def print_report(report: Report, target: str | None, place: Layout | None, *, verbose: bool) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from nucleus_convert.converters import compare, measure
 from nucleus_convert.converters.diff import Change, Diff, ItemDiff, ObjectDiff, Summary
 from nucleus_convert.converters.model import KINDS, SHAPES, Annotation, Item
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural, printable
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _ENCODE = msgspec.json.Encoder(enc_hook=str).encode
@@ -125,11 +125,6 @@ def _field(summary: Summary, name: str) -> str:
         worst.append(f"IoU from {summary.iou[name]:.4f}")
     text = f"{printable(name)} {summary.fields[name]:,}"
     return f"{text} ({', '.join(worst)})" if worst else text
-
-
-def printable(text: str) -> str:
-    """Text out of a data set, with what would move a terminal's cursor written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 # --- for programs --------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from nucleus_convert.converters.previewing.draw import Labels
 from nucleus_convert.converters.previewing.page import About
 from nucleus_convert.converters.previewing.scene import Card, Stage
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural
 
 COMPARED = {"added": "added", "removed": "removed", "changed": "changed"}
 ORDERS = {"differences": "the largest differences first", "problems": "the gravest problems first"}

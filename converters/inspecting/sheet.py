@@ -10,7 +10,7 @@ import msgspec
 from nucleus_convert.converters.checking.problems import Problem, Problems
 from nucleus_convert.converters.inspecting.statistics import BINS, Attribute, Statistics, quantile
 from nucleus_convert.converters.model import Header
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural
 
 T = TypeVar("T")
 

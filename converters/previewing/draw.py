@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from nucleus_convert.converters import contours, geometry, measure
 from nucleus_convert.converters.diff import ObjectDiff
-from nucleus_convert.converters.difftext import printable, said
+from nucleus_convert.converters.difftext import said
 from nucleus_convert.converters.model import (
     KINDS,
     Annotation,
@@ -33,6 +33,7 @@ from nucleus_convert.converters.model import (
     Tag,
 )
 from nucleus_convert.converters.previewing.views import View
+from nucleus_convert.converters.wording import printable
 
 MAX_OBJECTS = 600
 """Objects drawn on one picture."""

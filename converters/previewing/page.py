@@ -17,10 +17,10 @@ from typing import IO
 
 import msgspec
 
-from nucleus_convert.converters.difftext import printable
 from nucleus_convert.converters.previewing.draw import Area, Drawn, Labels, Mark, Stroke
 from nucleus_convert.converters.previewing.names import Names
 from nucleus_convert.converters.previewing.scene import Card
+from nucleus_convert.converters.wording import printable
 
 WIDE = 1.9
 """Width to height from which on a card is flat."""

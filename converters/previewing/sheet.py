@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nucleus_convert.converters.difftext import printable
 from nucleus_convert.converters.previewing.draw import Area, Drawn, Labels, Mark, Stroke
 from nucleus_convert.converters.previewing.names import Names
 from nucleus_convert.converters.previewing.scene import Card
+from nucleus_convert.converters.wording import printable
 
 CELL = 300
 """Width and height of the pictures, in pixels."""
