@@ -53,6 +53,12 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metres: float | None = None
     degrees: float | None = None
 
+    @property
+    def says(self) -> bool:
+        """Whether something moved: shapes may differ in what has no place, such as the names of points."""
+        moved = self.pixels or self.differing or self.metres or self.degrees
+        return bool(moved) or (self.iou is not None and self.iou < 1)
+
     def __str__(self) -> str:
         parts = []
         if self.pixels is not None:

@@ -496,6 +496,20 @@ def test_json_says_what_the_lines_say() -> None:
     assert made["summary"]["same"] is False
 
 
+def test_what_did_not_move_is_said_by_what_did_change() -> None:
+    """Points in the same places under other names: a distance of nothing would tell nobody anything."""
+
+    def pose(*names: str, skeleton: Any = ()) -> LabelSet:
+        return people(Annotation(label="car", shapes=(Keypoints((1, 2, 2, 3, 4, 2), names, skeleton),), id=1))
+
+    found, _ = compared(pose("head", "foot"), pose("foot", "head"))
+    lines = [line for line, _ in difftext.lines(found, 0)]
+    assert "  ~ car 1: keypoints names ('head', 'foot') -> ('foot', 'head')" in lines
+    assert "changes  keypoints 1" in lines
+    found, _ = compared(pose("head", "foot"), pose("head", "foot", skeleton=((0, 1),)))
+    assert "  ~ car 1: keypoints skeleton () -> ((0, 1),)" in [line for line, _ in difftext.lines(found, 0)]
+
+
 def test_the_engine_reads_again_and_again() -> None:
     found = Diff(Side(people(box()), ir.SPEC), Side(people(box(11)), ir.SPEC))
     assert [len(list(found)), len(list(found))] == [1, 1]

@@ -27,7 +27,7 @@ from nucleus_convert import (
     from_records,
 )
 from nucleus_convert.converters import looks, pipeline, showing
-from nucleus_convert.converters.inspecting import tables
+from nucleus_convert.converters.inspecting import sheet, tables
 from nucleus_convert.converters.inspecting.statistics import (
     LABELS,
     NAMES,
@@ -304,3 +304,17 @@ def test_a_broken_row_hides_nothing(tmp_path: Path) -> None:
     assert looked.error is None
     assert looked.statistics.objects == 32
     assert looked.problems.count("unreadable") == 2
+
+
+def test_a_range_of_one_number_is_that_number() -> None:
+    records = [
+        Record(Item(id=n, scene=SceneRef(id="s", frame=n)), (Annotation(track=n % 2, label="a"),) if n < 4 else ())
+        for n in range(100)
+    ]
+    counted = Statistics()
+    for record in records:
+        counted.add(record, [])
+    facts = dict(sheet.facts(Header(), counted))
+    assert facts["Tracks"] == "2 of 2 objects, median 2"
+    assert facts["Scenes"] == "1 scene of 100 items"
+    assert facts["Objects"] == "4; 0.04 an item (0 to 1, median 0)"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -47,11 +47,15 @@ def test_no_word_is_lost(text: str, width: int) -> None:
 def test_a_terminal_is_not_obeyed_and_not_overrun(tmp_path: Path) -> None:
     """What a data set says is written out, on a terminal that would move its cursor or change its title."""
     path = tmp_path / "coco.json"
-    name = "\\u001b]0;evil\\u0007\\u001b[2J\\u202e" + " and more words" * 9
-    path.write_text(
-        '{"images": [{"id": 1, "file_name": "%s", "width": 4, "height": 4}], "categories": [{"id": 1, "name": "%s"}],'
-        '"annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [9, 9, 1, 1]}]}' % (name, name)
-    )
+    name = "\x1b]0;evil\x07\x1b[2J\u202e" + " and more words" * 9
+    data = {
+        "images": [{"id": 1, "file_name": name, "width": 4, "height": 4}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [9, 9, 1, 1]}],
+        "categories": [{"id": 1, "name": name}],
+    }
+    path.write_text(json.dumps(data))
+    import pty
+
     for command in (["check", str(path)], ["coco2voc", str(path), "--dry-run", "-v"], ["diff", str(path), str(path)]):
         ours, theirs = pty.openpty()
         with subprocess.Popen(
