@@ -40,6 +40,8 @@ SLACK = 0.5
 """Pixels that a shape may reach out of its image: rounding, and points at the centre of pixels."""
 _RING, _HOLE, _OPEN = 0, 1, 2
 _CUBOID2D = "cuboid2d"
+_FARTHEST = 1 << 53
+"""Pixels: up to here a float holds every whole number. No image is so large."""
 _SHORT_COUNTS = 12
 """Characters: the text of a mask with no pixel set is at most so long."""
 
@@ -94,7 +96,7 @@ def check(records: list[Record], problems: Problems) -> list[list[Placed]]:
         ends.append(len(gathered.owners))
     with np.errstate(all="ignore"):  # numbers near the end of what a float holds
         extents = _tested(gathered, problems)
-    return _by_record(extents, ends, positions, gathered)
+        return _by_record(extents, ends, positions)
 
 
 def _gather(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, problems: Problems) -> None:
@@ -275,7 +277,7 @@ def _test_place(extents: Floats, owners: list[Owner], problems: Problems) -> Non
     """What reaches out of its image, where its size is known."""
     if not owners:
         return
-    sizes = np.array([(owner.item.width or np.nan, owner.item.height or np.nan) for owner in owners], float)
+    sizes = np.array([(_side(owner.item.width), _side(owner.item.height)) for owner in owners], float)
     over = np.fmax(np.fmax(-extents[:, :2], extents[:, 2:] - sizes), 0).max(axis=1)
     over[np.isnan(extents[:, 0]) | np.isnan(sizes[:, 0])] = 0
     off = np.logical_or((extents[:, 2:] <= 0).any(axis=1), (extents[:, :2] >= sizes).any(axis=1))
@@ -285,6 +287,11 @@ def _test_place(extents: Floats, owners: list[Owner], problems: Problems) -> Non
             continue  # the corners of a cuboid that is partly seen are out of the image
         code = Code.OFF_IMAGE if off[position] else Code.OUTSIDE_IMAGE
         problems.of(code, kind, item, annotation, ("pixels", float(over[position])))
+
+
+def _side(pixels: int | None) -> float:
+    """A side of an image, NaN if it is not known."""
+    return min(pixels, _FARTHEST) if pixels else math.nan
 
 
 def _tell(code: Code, whose: Any, owners: list[Owner], problems: Problems, *, unrotated: bool = False) -> None:
@@ -297,7 +304,7 @@ def _tell(code: Code, whose: Any, owners: list[Owner], problems: Problems, *, un
         problems.of(code, kind, item, annotation)
 
 
-def _by_record(extents: Floats, ends: list[int], positions: list[int], gathered: Gathered) -> list[list[Placed]]:
+def _by_record(extents: Floats, ends: list[int], positions: list[int]) -> list[list[Placed]]:
     """For each record, the place and upright box of annotations: the first shape that has one, boxes before others."""
     sides = extents[:, 2:] - extents[:, :2]
     usable: list[bool] = np.asarray(np.logical_and(sides > 0, np.isfinite(sides)).all(axis=1)).tolist()

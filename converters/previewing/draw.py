@@ -162,7 +162,7 @@ def drawn(
         elif isinstance(shape, Caption):
             spoken = printable(shape.text)[:MAX_TEXT]
         else:
-            marks += [mark for mark in _marks(shape, annotation, labels, view) if _sound(mark)]
+            marks += _sound_marks(shape, annotation, labels, view)
     around = _envelope(marks)
     return Drawn(
         label=annotation.label or "",
@@ -176,6 +176,14 @@ def drawn(
         confidence=_confidence(annotation),
         spoken=spoken,
     )
+
+
+def _sound_marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> list[Mark]:
+    """The marks of a shape that can be drawn."""
+    try:
+        return [mark for mark in _marks(shape, annotation, labels, view) if _sound(mark)]
+    except OverflowError:  # a whole number that no float holds
+        return []
 
 
 def _telling(shapes: Sequence[Any]) -> Iterator[Any]:

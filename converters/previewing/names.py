@@ -46,6 +46,7 @@ class Names:
         # The second one's names go below: the first one's are above.
         above, below = thing.anchor[1] - 4 * unit, thing.foot + 0.95 * size + 2 * unit
         y = min(max(below, size), self._card.height - 0.3 * size) if thing.side == "b" else max(above, size)
+        y = min(y, self._card.height)
         text = thing.label[:_LONGEST]
         if thing.confidence is not None:
             text += f" {thing.confidence:.2f}"

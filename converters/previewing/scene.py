@@ -127,7 +127,7 @@ def _is_flat(item: Item, path: Path | None, annotations: Sequence[Annotation]) -
 def _size(item: Item, picture: Small | None, annotations: Iterable[Annotation]) -> tuple[float, float]:
     """Width and height of the item; of its picture; or of what is drawn."""
     if item.width and item.height and item.width > 0 and item.height > 0:
-        return item.width, item.height
+        return min(item.width, draw.FAR), min(item.height, draw.FAR)
     if picture is not None:
         return picture.width, picture.height
     right = bottom = 0.0

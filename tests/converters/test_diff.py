@@ -170,6 +170,14 @@ def box(x: float = 10, y: float = 10, width: float = 20, height: float = 20, **f
     return Annotation(label="car", shapes=(Box(x, y, width, height),), **fields)
 
 
+def region(points: tuple[Any, ...]) -> Annotation:
+    return Annotation(label="car", shapes=(Polygon(((points,),)),))
+
+
+def spot(x: Any, y: Any) -> Annotation:
+    return Annotation(label="car", shapes=(Keypoints((x, y, 2)),))
+
+
 def rle(*squares: tuple[int, int, int, int]) -> Mask:
     pixels = np.zeros((80, 100), np.uint8)
     for x, y, width, height in squares:
@@ -468,10 +476,23 @@ def test_masks_that_are_none_are_no_crash(counts: str) -> None:
 
 
 def test_numbers_that_are_none_are_no_crash() -> None:
-    for value in (math.nan, math.inf, 1e308, -1e308):
-        found, items = compared(people(box(), box(40)), people(box(value, value), box(41)))
-        assert items
-        assert list(difftext.lines(found, 0))
+    for value in (math.nan, math.inf, 1e308, -1e308, 10**400):
+        for other in (box(value, value), region((value, 1, 2, 3, 4, value)), spot(value, value)):
+            for before, after in ((people(box(), box(40)), people(other, box(41))), (people(other), people(box()))):
+                found, items = compared(before, after, overlap=0.0)
+                assert items
+                assert list(difftext.lines(found, 0))
+                assert json.loads("".join(difftext.as_json(found, "a", "b")))
+
+
+def test_what_is_nested_deeply_is_compared() -> None:
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    one, other = (people(box(attributes={"a": deep, "b": n})) for n in (1, 2))
+    assert compared(one, one)[1] == []
+    [item] = compared(one, other)[1]
+    assert [change.field for change in item.objects[0].changes] == ["attributes.b"]
 
 
 def test_control_characters_are_written_out() -> None:

@@ -592,6 +592,18 @@ def test_names_of_two_data_sets_are_not_written_over_each_other(tmp_path: Path) 
     assert (rows > 148).any()
 
 
+@pytest.mark.parametrize(("width", "height"), [(10**30, 1), (1, 10**30), (10**400, 10**400), (1, 1)])
+def test_sizes_that_no_picture_has_are_no_crash(tmp_path: Path, width: int, height: int) -> None:
+    things = tuple(
+        Annotation(label="car", shapes=(shape,))
+        for shape in (Box(0, 0, 10, 10), Box(10**400, 0, 1, 1), Polygon((((0, 0, 10**400, 1, 2, 2),),)))
+    )
+    item = Item(id=1, width=width, height=height)
+    labels = from_records(Header(labels=(Label(name="car"),)), [Record(item, things)])
+    text = html(labels, tmp_path, png=tmp_path / "sheet.png", pick="problems")
+    assert "nan" not in text.split("<main>")[1].split("</main>")[0]
+
+
 def test_assets_are_in_the_package() -> None:
     for name in ("page.html", "page.css", "page.js"):
         assert page._asset(name)
