@@ -218,7 +218,8 @@ def _tested(gathered: Gathered, problems: Problems) -> Floats:
     if gathered.boxes:
         boxes = np.frombuffer(b"".join(gathered.boxes)).reshape(-1, 4)
         whose = np.array(gathered.box_owners)
-        finite = np.isfinite(boxes).all(axis=1)
+        # The far corner may be too large where neither number is.
+        finite = np.logical_and(np.isfinite(boxes), np.isfinite(boxes[:, [0, 1, 0, 1]] + boxes[:, [2, 3, 2, 3]])).all(1)
         _tell(Code.NOT_FINITE, whose[~finite], owners, problems)
         flat = finite & ((boxes[:, 2] == 0) | (boxes[:, 3] == 0))
         _tell(Code.ZERO_AREA, whose[flat], [*owners], problems, unrotated=True)
