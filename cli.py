@@ -21,6 +21,7 @@ from nucleus_convert.converters.commandline import Argument, Between, Described,
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.layout import Layout
+    from nucleus_convert.converters.opening import DataSet
     from nucleus_convert.converters.report import Report
 
 INTERRUPTED, TERMINATED, BUG, REFUSED = 130, 143, 70, 3
@@ -360,7 +361,15 @@ def check_data(
 
 
 def diff_data(
-    a: Path, b: Path, *, limit: int, as_json: bool, quiet: bool, ignore: tuple[str, ...], **given: Any
+    a: Path,
+    b: Path,
+    *,
+    limit: int,
+    as_json: bool,
+    quiet: bool,
+    ignore: tuple[str, ...],
+    on_error: Literal["fail", "skip"],
+    **given: Any,
 ) -> int:
     """Compare two data sets of any formats.
 
@@ -372,8 +381,8 @@ def diff_data(
     if unknown:
         raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join(diff.FIELDS)}.", param_hint="--ignore")
     fields = {name: given.pop(name) for name in ("pixels", "iou", "number", "overlap")}
-    with opening.both((a, "a"), (b, "b"), given) as (one, other):
-        before, after = (diff.Side(looked.labels, looked.spec) for looked in (one, other))
+    with opening.both((a, "a"), (b, "b"), given, on_error=on_error) as (one, other):
+        before, after = (diff.Side(looked.labels, looked.spec, looked.report) for looked in (one, other))
         found = diff.Diff(before, after, diff.Tolerance(ignore=frozenset(ignore), **fields))
         if as_json:
             for text in difftext.as_json(found, one.name, other.name):
@@ -383,6 +392,8 @@ def diff_data(
             for line, kind in difftext.lines(found, limit):
                 if not quiet:
                     say(line, err=False, fg=colours[kind])
+        if not quiet:
+            tell_losses(one, other)
     return 0 if found.summary.same else 1
 
 
@@ -392,17 +403,13 @@ def preview_data(src: Path, other: Path | None, **given: Any) -> None:
     With OTHER: SRC before and OTHER after, or labels and predictions.
     """
     from nucleus_convert.converters import opening, preview
-    from nucleus_convert.converters.codes import Severity
 
     plan = preview.Plan(**{name: given.pop(name) for name in preview.Plan.__struct_fields__})
     if plan.html is None and plan.png is None:
         raise click.UsageError("Missing option '-o' / '--output' (or give --png).")
     with opening.both((src, ""), (other, "other"), given, on_error="skip") as (one, *two):
         shown = preview.make(one, two[0] if two else None, plan)
-        for finding in (finding for looked in (one, *two) for finding in looked.report.sorted()):
-            if finding.severity is Severity.LOSS:
-                times = f" [{finding.count:,} times]" if finding.count > 1 else ""
-                say(f"{finding.text}{times}: {finding.examples[0] if finding.examples else ''}", fg="red")
+        tell_losses(one, *two)
     for path in (plan.html, plan.png):
         if path is not None:
             say(f"{shown} items shown in {path}")
@@ -434,6 +441,16 @@ def columns(stream: Any) -> int | None:
         return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
     except (OSError, ValueError):  # a stream of no file
         return None
+
+
+def tell_losses(*looked: DataSet) -> None:
+    """Print to stderr what of data sets could not be read."""
+    from nucleus_convert.converters.codes import Severity
+
+    for finding in (finding for one in looked for finding in one.report.sorted()):
+        if finding.severity is Severity.LOSS:
+            times = f" [{finding.count:,} times]" if finding.count > 1 else ""
+            say(f"{finding.text}{times}: {finding.examples[0] if finding.examples else ''}", fg="red")
 
 
 def print_report(report: Report, target: str | None, place: Layout | None, *, verbose: bool) -> None:

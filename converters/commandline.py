@@ -170,6 +170,13 @@ DIFF: Final = Look(
             multiple=True,
             metavar="FIELD",
         ),
+        _option(
+            "on-error",
+            "what a bad record does: stop, or be left out and told of",
+            type=["fail", "skip"],
+            default="fail",
+            show_default=True,
+        ),
         _option("limit", "items shown; 0: all", type=Between(int, 0), default=20, show_default=True, metavar="N"),
         _flag("json", "for programs; everything", name="as_json"),
         _flag("quiet", "print nothing: the exit code says it", short="q"),

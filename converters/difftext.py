@@ -150,7 +150,7 @@ def as_json(diff: Diff, before: str, after: str) -> Iterator[str]:
         "iou": summary.iou,
         "not_compared": summary.not_compared,
     }
-    yield f'\n], "summary": {_text(counts)}}}'
+    yield f'\n], "summary": {_text(counts)}}}\n'
 
 
 def _text(value: Any) -> str:

@@ -101,7 +101,10 @@ def test_the_numbers_by_hand(tmp_path: Path) -> None:
         **{"kinds": {"box": 2, "polygon": 1}, "small": 1, "medium": 1, "large": 0},
     }
     assert (dog["objects"], dog["items"], dog["predictions"], dog["small"], dog["large"]) == (3, 2, 2, 1, 1)
-    assert eel == {"label": "eel", "declared": True, "id": 3, "parent": None, "objects": 0, "items": 0}
+    assert eel == {
+        **{"label": "eel", "declared": True, "id": 3, "parent": None, "objects": 0, "items": 0, "predictions": 0},
+        **{"kinds": {}, "small": 0, "medium": 0, "large": 0},
+    }
     age, fur = found["attributes"]
     assert (age["name"], age["count"], age["types"], age["min"], age["max"]) == (
         "age",
