@@ -116,7 +116,7 @@ class _Examiner:
         self.rules = Rules(problems, asynchronous=setting.asynchronous)
         self.ledger = Ledger(problems)
         folder = source if source.is_dir() else source.parent
-        self.masks = MaskCheck(Pictures(folder, options.mask_folder), problems)
+        self.masks = MaskCheck(Pictures(folder, options.mask_folder), problems, ours=not setting.placed)
         if source.is_dir():
             self._taxonomies(folder / wire.TAXONOMIES)
 
