@@ -129,11 +129,11 @@ def envelope(shape: Shape) -> geometry.Bounds | None:
 
 
 def _bounds(find: Callable[[Any], geometry.Bounds | None], shape: Shape) -> geometry.Bounds | None:
-    """What ``find`` finds, as floats; None for whole numbers that no float holds."""
+    """What ``find`` finds, as floats; None for numbers that no float holds, or of which nothing can be found."""
     try:
         found = find(shape)
         return None if found is None else geometry.Bounds(*map(float, found))
-    except OverflowError:
+    except (OverflowError, ValueError):
         return None
 
 
@@ -174,7 +174,7 @@ def between(before: Shape, after: Shape) -> Measure:
     """How far apart two shapes are, of one kind or of two; nothing where that is more than a float holds."""
     try:
         return _between(before, after)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return NOTHING
 
 

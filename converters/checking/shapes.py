@@ -108,7 +108,7 @@ def _gather(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
             problems.of(Code.NEGATIVE_SIZE, "box", item, annotation)
             return
         owner = Owner(item, annotation, "box")
-        if rotation and math.isfinite(x + y + width + height + rotation):
+        if rotation and geometry.finite(x, y, width, height, rotation):
             if not width or not height:
                 problems.of(Code.ZERO_AREA, "box", item, annotation)
             x, y, width, height = geometry.box_envelope(x, y, width, height, rotation)
@@ -154,7 +154,7 @@ def _others(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
     elif type(shape) is Ellipse:
         if shape.rx < 0 or shape.ry < 0:
             problems.of(Code.NEGATIVE_SIZE, "ellipse", item, annotation)
-        elif not math.isfinite(shape.cx + shape.cy + shape.rx + shape.ry + shape.rotation):
+        elif not geometry.finite(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation):
             problems.of(Code.NOT_FINITE, "ellipse", item, annotation)
         elif not shape.rx or not shape.ry:
             problems.of(Code.ZERO_AREA, "ellipse", item, annotation)
@@ -165,7 +165,7 @@ def _others(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
             gathered.owners.append(Owner(item, annotation, "ellipse"))
     elif type(shape) is Cuboid:
         sides = (shape.length, shape.width, shape.height)
-        if not math.isfinite(sum(sides) + shape.x + shape.y + shape.z + shape.yaw):
+        if not geometry.finite(*sides, shape.x, shape.y, shape.z, shape.yaw):
             problems.of(Code.NOT_FINITE, "cuboid", item, annotation)
         elif min(sides) < 0:
             problems.of(Code.NEGATIVE_SIZE, "cuboid", item, annotation)
@@ -183,8 +183,10 @@ def _mask(shape: Mask, item: Item, annotation: Annotation, gathered: Gathered, p
         return  # not empty, and another shape says where it is
     try:
         runs = masks.decode_counts(shape.counts)
-    except ConvertError:
-        return  # the reader's business
+        masks.check_runs(runs, shape.height, shape.width)
+    except ConvertError as error:
+        problems.of(Code.UNREADABLE, f"mask: {error.message}", item, annotation)
+        return
     if masks.area(runs) == 0:
         problems.of(Code.ZERO_AREA, "mask", item, annotation)
     elif alone:

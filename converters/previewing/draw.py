@@ -182,7 +182,7 @@ def _sound_marks(shape: Any, annotation: Annotation, labels: Labels, view: View)
     """The marks of a shape that can be drawn."""
     try:
         return [mark for mark in _marks(shape, annotation, labels, view) if _sound(mark)]
-    except OverflowError:  # a whole number that no float holds
+    except (OverflowError, ValueError):  # a number that no float holds, an angle without end
         return []
 
 
@@ -282,7 +282,7 @@ def _envelope(marks: Sequence[Mark]) -> geometry.Bounds | None:
 
 def _confidence(annotation: Annotation) -> float | None:
     value = annotation.confidence
-    return None if value is None or not math.isfinite(value) else float(value)
+    return None if value is None or not geometry.finite(value) else float(value)
 
 
 # --- details -------------------------------------------------------------------------------------------
@@ -294,7 +294,8 @@ def _details(annotation: Annotation, change: ObjectDiff | None) -> Iterator[str]
     """What there is to know about an object, a line each."""
     name = printable(annotation.label or "without a label")
     if annotation.confidence is not None:
-        name += f" {annotation.confidence:.4g}"
+        score = _confidence(annotation)
+        name += f" {_short(annotation.confidence)}" if score is None else f" {score:.4g}"
     elif annotation.is_prediction:
         name += " (prediction)"
     yield _line(name)
