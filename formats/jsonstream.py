@@ -340,7 +340,7 @@ class JsonDocument:
                 _check_text(raw)
                 probes.append(probe.decode(b"[" + raw + b"]")[0])
             except msgspec.ValidationError as error:
-                probes.append(error)
+                probes.append(error.with_traceback(None))  # as in _probe_line
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise self._locate(error, position, f"{path}[{index + len(starts)}]", shift=1) from error
             except RecursionError as error:
@@ -585,4 +585,4 @@ def _probe_line(text: bytes, probe: msgspec.json.Decoder[Any]) -> Any:
         _check_text(text)
         return probe.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return error
+        return error.with_traceback(None)  # which would hold the whole block, in a circle
