@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nucleus_convert import __version__
-from nucleus_convert.converters import registry, signals
+from nucleus_convert.converters import commandline, registry, signals
+from nucleus_convert.converters.commandline import Argument, Between, Described, Look
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.layout import Layout
-    from nucleus_convert.converters.options import Described
+    from nucleus_convert.converters.opening import DataSet
     from nucleus_convert.converters.report import Report
 
 INTERRUPTED, TERMINATED, BUG, REFUSED = 130, 143, 70, 3
@@ -38,55 +39,32 @@ class Option(click.Option):
 
 def common_options() -> list[click.Parameter]:
     """What every pair command takes."""
-    path = click.Path(path_type=Path)
-    return [
-        click.Argument(["src"], type=path, metavar="SRC"),
-        Option("-o", "--output", type=path, metavar="OUT", help="file or folder to make"),
-        Option("--dry-run", is_flag=True, help="do everything, leave nothing: what would be lost?"),
-        Option(
-            "--fail-on",
-            type=click.Choice(["never", "warning", "loss"]),
-            default="never",
-            show_default=True,
-            help="write nothing, and exit with 3, if the report holds a finding so grave",
-        ),
-        Option(
-            "--on-error",
-            type=click.Choice(["fail", "skip", "quarantine"]),
-            default="fail",
-            show_default=True,
-            help="what a bad record does: stop, be left out, or go to rejected.jsonl",
-        ),
-        Option("--labels", type=path, metavar="FILE", help="label map (TOML or YAML): rename, merge, drop, order"),
-        Option("--log", type=path, metavar="FILE", help="every single finding, as JSON Lines"),
-        Option("--overwrite", is_flag=True, help="replace what an earlier run wrote at OUT"),
-        Option(
-            "--verify",
-            type=click.Choice(["auto", "all", "none"]),
-            default="auto",
-            show_default=True,
-            help="read the output back and compare; auto: all of a small data set, a sample of a large one",
-        ),
-        Option("--no-verify", "verify", flag_value="none", help="the same as --verify none"),
-        Option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="processes [default: one, more for a large data set]",
-        ),
-        Option("-q", "--quiet", is_flag=True, help="print errors only"),
-        Option("-v", "--verbose", is_flag=True, help="print every finding, and tracebacks of bugs"),
-    ]
+    return made(commandline.SRC, *commandline.CONVERT)
+
+
+def made(*described: Argument | Described) -> list[click.Parameter]:
+    """Click's arguments and options of what is described."""
+    return [made_option(one) if isinstance(one, Described) else made_argument(one) for one in described]
+
+
+def made_argument(one: Argument) -> click.Argument:
+    """An argument of a command."""
+    return click.Argument([one.name], type=click.Path(path_type=Path), metavar=one.metavar, required=one.required)
 
 
 def made_option(one: Described) -> Option:
-    """A format's option for the command line."""
+    """An option of a command, or of a format, for the command line."""
     settings = dict(one.settings)
-    if isinstance(settings.get("type"), list):
-        settings["type"] = click.Choice(settings["type"])
-    elif settings.get("type") is Path:
+    kind = settings.get("type")
+    if isinstance(kind, list):
+        settings["type"] = click.Choice(kind)
+    elif kind is Path:
         settings["type"] = click.Path(path_type=Path)
-    return Option(f"--{one.flag}", one.name, heading=one.side, **settings)
+    elif isinstance(kind, Between):
+        bounded: Any = click.IntRange if kind.kind is int else click.FloatRange
+        settings["type"] = bounded(kind.low, kind.high)
+    flags = [f"--{one.flag}"] if one.short is None else [f"-{one.short}", f"--{one.flag}"]
+    return Option(*flags, one.name, heading=one.side, **settings)
 
 
 def write_options(
@@ -126,8 +104,7 @@ class PairCommand(click.Command):
             from nucleus_convert.converters.options import described
 
             reader = None if self.source == AUTO else registry.get(self.source).ReadOptions
-            made = [made_option(one) for one in described(reader, registry.get(self.target).WriteOptions)]
-            self.params = [*common_options(), *made]
+            self.params = [*common_options(), *made(*described(reader, registry.get(self.target).WriteOptions))]
         return super().get_params(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -299,14 +276,11 @@ def formats(name: str | None, as_json: bool) -> None:
 
 
 class LookCommand(click.Command):
-    """A command that looks at one data set of any format: it takes the options of every reader."""
+    """A command that looks at data sets of any format: it takes the options of every reader."""
 
-    def __init__(
-        self, name: str, run: Callable[..., Any], own: Sequence[click.Parameter], *, target: str | None
-    ) -> None:
+    def __init__(self, name: str, run: Callable[..., Any], look: Look) -> None:
         super().__init__(name, callback=run, context_settings=SETTINGS, help=run.__doc__)
-        self.own = own
-        self.target = target
+        self.look = look
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """All parameters, made the first time they are asked for."""
@@ -314,10 +288,11 @@ class LookCommand(click.Command):
             from nucleus_convert.converters.options import described_all
 
             readers = {name: registry.get(name).ReadOptions for name in registry.FORMATS}
-            writer = None if self.target is None else registry.get(self.target).WriteOptions
-            made = [made_option(one) for one in described_all(readers, writer)]
-            taken = {name for own in self.own for name in own.opts}
-            self.params = [*self.own, *(one for one in made if taken.isdisjoint(one.opts))]
+            writer = None if self.look.target is None else registry.get(self.look.target).WriteOptions
+            own = made(*self.look.arguments, *self.look.options)
+            taken = {name for one in own for name in one.opts}
+            theirs = made(*described_all(readers, writer))
+            self.params = [*own, *(one for one in theirs if taken.isdisjoint(one.opts))]
         return super().get_params(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -329,7 +304,7 @@ class LookCommand(click.Command):
             {
                 "Common": "Options",
                 "Source": "Reading (options of the formats named)",
-                "Target": f"Upload (with --as {self.target})",
+                "Target": f"Upload (with --as {self.look.target})",
             },
         )
 
@@ -385,89 +360,16 @@ def check_data(
     return REFUSED if looked.fails(fail_on) else 0
 
 
-def look_options() -> list[click.Parameter]:
-    """What ``inspect`` and ``check`` both take."""
-    path = click.Path(path_type=Path)
-    return [
-        click.Argument(["src"], type=path, metavar="SRC"),
-        Option("--source", metavar="FORMAT", help="the format of SRC [default: found out]"),
-        Option("--json", "as_json", is_flag=True, help="for programs; everything"),
-        Option(
-            "--limit", type=click.IntRange(min=0), default=30, show_default=True, metavar="N", help="rows shown; 0: all"
-        ),
-        Option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="processes [default: one, more for a large data set]",
-        ),
-        Option(
-            "-q", "--quiet", is_flag=True, help="no progress; of a check, no problems either: the exit code says it"
-        ),
-    ]
-
-
-cli.add_command(
-    LookCommand(
-        "inspect",
-        inspect_data,
-        [
-            *look_options(),
-            Option(
-                "--html", type=click.Path(path_type=Path), metavar="FILE", help="write one page that needs nothing else"
-            ),
-            Option("--overwrite", is_flag=True, help="replace FILE"),
-        ],
-        target=None,
-    )
-)
-cli.add_command(
-    LookCommand(
-        "check",
-        check_data,
-        [
-            *look_options(),
-            Option("--as", "target", type=click.Choice(["nucleus"]), help="try what an upload would meet"),
-            Option(
-                "--asynchronous", is_flag=True, help="masks are to be uploaded asynchronously, not from local files"
-            ),
-            Option(
-                "--fail-on",
-                type=click.Choice(["never", "warning", "error"]),
-                default="error",
-                show_default=True,
-                help="exit with 3 if there is a problem so grave",
-            ),
-            Option(
-                "--duplicate-iou",
-                type=click.FloatRange(0.5, 1),
-                default=0.95,
-                show_default=True,
-                help="from which overlap on two objects of one label are taken for one",
-            ),
-            Option(
-                "--log", type=click.Path(path_type=Path), metavar="FILE", help="every single problem, as JSON Lines"
-            ),
-            Option("-v", "--verbose", is_flag=True, help="notes too; all examples, and what to do"),
-        ],
-        target="nucleus",
-    )
-)
-
-
-def side_options(side: str = "") -> list[click.Parameter]:
-    """The format of one of a command's sources, and options for its reader alone."""
-    of, end = (f" of {side.upper()}", f"-{side}") if side else (" of SRC", "")
-    return [
-        Option(f"--source{end}", metavar="FORMAT", help=f"the format{of} [default: found out]"),
-        Option(
-            f"--read{end}", multiple=True, metavar="NAME=VALUE", help=f"an option for the reader{of} alone, see below"
-        ),
-    ]
-
-
 def diff_data(
-    a: Path, b: Path, *, limit: int, as_json: bool, quiet: bool, ignore: tuple[str, ...], **given: Any
+    a: Path,
+    b: Path,
+    *,
+    limit: int,
+    as_json: bool,
+    quiet: bool,
+    ignore: tuple[str, ...],
+    on_error: Literal["fail", "skip"],
+    **given: Any,
 ) -> int:
     """Compare two data sets of any formats.
 
@@ -479,8 +381,8 @@ def diff_data(
     if unknown:
         raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join(diff.FIELDS)}.", param_hint="--ignore")
     fields = {name: given.pop(name) for name in ("pixels", "iou", "number", "overlap")}
-    with opening.both((a, "a"), (b, "b"), given) as (one, other):
-        before, after = (diff.Side(looked.labels, looked.spec) for looked in (one, other))
+    with opening.both((a, "a"), (b, "b"), given, on_error=on_error) as (one, other):
+        before, after = (diff.Side(looked.labels, looked.spec, looked.report) for looked in (one, other))
         found = diff.Diff(before, after, diff.Tolerance(ignore=frozenset(ignore), **fields))
         if as_json:
             for text in difftext.as_json(found, one.name, other.name):
@@ -490,6 +392,8 @@ def diff_data(
             for line, kind in difftext.lines(found, limit):
                 if not quiet:
                     say(line, err=False, fg=colours[kind])
+        if not quiet:
+            tell_losses(one, other)
     return 0 if found.summary.same else 1
 
 
@@ -499,132 +403,54 @@ def preview_data(src: Path, other: Path | None, **given: Any) -> None:
     With OTHER: SRC before and OTHER after, or labels and predictions.
     """
     from nucleus_convert.converters import opening, preview
-    from nucleus_convert.converters.codes import Severity
 
     plan = preview.Plan(**{name: given.pop(name) for name in preview.Plan.__struct_fields__})
     if plan.html is None and plan.png is None:
         raise click.UsageError("Missing option '-o' / '--output' (or give --png).")
     with opening.both((src, ""), (other, "other"), given, on_error="skip") as (one, *two):
         shown = preview.make(one, two[0] if two else None, plan)
-        for finding in (finding for looked in (one, *two) for finding in looked.report.sorted()):
-            if finding.severity is Severity.LOSS:
-                times = f" [{finding.count:,} times]" if finding.count > 1 else ""
-                say(f"{finding.text}{times}: {finding.examples[0] if finding.examples else ''}", fg="red")
+        tell_losses(one, *two)
     for path in (plan.html, plan.png):
         if path is not None:
             say(f"{shown} items shown in {path}")
 
 
-cli.add_command(
-    LookCommand(
-        "diff",
-        diff_data,
-        [
-            click.Argument(["a"], type=click.Path(path_type=Path), metavar="A"),
-            click.Argument(["b"], type=click.Path(path_type=Path), metavar="B"),
-            *side_options("a"),
-            *side_options("b"),
-            Option(
-                "--pixels",
-                type=click.FloatRange(min=0),
-                metavar="N",
-                help="coordinates may be so far apart [default: 0; 0.01 where the formats differ]",
-            ),
-            Option(
-                "--iou",
-                type=click.FloatRange(0, 1),
-                default=1.0,
-                metavar="N",
-                help="so much overlap is no change [default: 1]",
-            ),
-            Option(
-                "--number",
-                type=click.FloatRange(min=0),
-                default=0.0,
-                metavar="N",
-                help="as --pixels, for other numbers",
-            ),
-            Option(
-                "--overlap",
-                type=click.FloatRange(0, 1),
-                default=0.5,
-                metavar="N",
-                help="objects that overlap so much are one, unless their ids say so [default: 0.5]",
-            ),
-            Option(
-                "--ignore",
-                multiple=True,
-                metavar="FIELD",
-                help="do not compare: label, box, ..., id, confidence, attributes, extras, ..., item, header",
-            ),
-            Option(
-                "--limit",
-                type=click.IntRange(min=0),
-                default=20,
-                show_default=True,
-                metavar="N",
-                help="items shown; 0: all",
-            ),
-            Option("--json", "as_json", is_flag=True, help="for programs; everything"),
-            Option("-q", "--quiet", is_flag=True, help="print nothing: the exit code says it"),
-        ],
-        target=None,
-    )
-)
-cli.add_command(
-    LookCommand(
-        "preview",
-        preview_data,
-        [
-            click.Argument(["src"], type=click.Path(path_type=Path), metavar="SRC"),
-            click.Argument(["other"], type=click.Path(path_type=Path), required=False, metavar="[OTHER]"),
-            Option("-o", "--output", "html", type=click.Path(path_type=Path), metavar="PAGE", help="the page to make"),
-            Option("--png", type=click.Path(path_type=Path), metavar="FILE", help="a contact sheet to make"),
-            *side_options(),
-            *side_options("other"),
-            Option(
-                "--items",
-                type=click.IntRange(1, 500),
-                default=24,
-                show_default=True,
-                metavar="N",
-                help="shown, at most",
-            ),
-            Option("--seed", type=int, default=0, show_default=True, metavar="N", help="which, where chance decides"),
-            Option("--label", "labels", multiple=True, metavar="NAME", help="only items with an object of this label"),
-            Option(
-                "--pick",
-                type=click.Choice(["sample", "problems", "differences"]),
-                help="items drawn by chance, those with most problems, or those that differ most [default: "
-                "differences if there is OTHER, else sample]",
-            ),
-            Option(
-                "--images",
-                type=click.Path(path_type=Path),
-                metavar="FOLDER",
-                help="where pictures are [default: beside the labels]",
-            ),
-            Option(
-                "--width",
-                type=click.IntRange(64, 1600),
-                default=480,
-                show_default=True,
-                metavar="N",
-                help="of pictures",
-            ),
-            Option(
-                "--columns", type=click.IntRange(1, 20), default=4, show_default=True, metavar="N", help="of the sheet"
-            ),
-            Option("--overwrite", is_flag=True, help="replace what is there"),
-        ],
-        target=None,
-    )
-)
+for _name, _run, _look in (
+    ("inspect", inspect_data, commandline.INSPECT),
+    ("check", check_data, commandline.CHECK),
+    ("diff", diff_data, commandline.DIFF),
+    ("preview", preview_data, commandline.PREVIEW),
+):
+    cli.add_command(LookCommand(_name, _run, _look))
 
 
 def say(text: str, *, err: bool = True, **style: Any) -> None:
-    """Print a line to stderr; in colour only on a terminal that wants it."""
-    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=err)
+    """Print lines to stderr; in colour only on a terminal that wants it, and folded on any."""
+    from nucleus_convert.converters.wording import folded, printable
+
+    coloured = not os.environ.get("NO_COLOR") and any(style.values())
+    width = columns(sys.stderr if err else sys.stdout)
+    for line in map(printable, text.split("\n")):
+        for part in [line] if width is None else folded(line, width):
+            click.echo(click.style(part, **style) if coloured else part, err=err)
+
+
+def columns(stream: Any) -> int | None:
+    """The width of a terminal; None of anything else."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+    except (OSError, ValueError):  # a stream of no file
+        return None
+
+
+def tell_losses(*looked: DataSet) -> None:
+    """Print to stderr what of data sets could not be read."""
+    from nucleus_convert.converters.codes import Severity
+
+    for finding in (finding for one in looked for finding in one.report.sorted()):
+        if finding.severity is Severity.LOSS:
+            times = f" [{finding.count:,} times]" if finding.count > 1 else ""
+            say(f"{finding.text}{times}: {finding.examples[0] if finding.examples else ''}", fg="red")
 
 
 def print_report(report: Report, target: str | None, place: Layout | None, *, verbose: bool) -> None:

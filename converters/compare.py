@@ -115,28 +115,53 @@ def fields(
 
 def _kept(expected: Any, actual: Any) -> bool:
     """Whether all of ``expected`` is in ``actual``, which may hold more keys."""
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        return all(key in actual and _kept(value, actual[key]) for key, value in expected.items())
-    return same(expected, actual)
+    pairs = [(expected, actual)]
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            if not all(key in other for key in one):
+                return False
+            pairs += [(value, other[key]) for key, value in one.items()]
+        elif not same(one, other):
+            return False
+    return True
 
 
 def same(expected: Any, actual: Any, slack: float = 0.0) -> bool:
-    """Equality that takes lists for tuples, tells booleans from numbers, and allows numbers ``slack``."""
-    if isinstance(expected, bool) or isinstance(actual, bool):
-        return expected is actual
-    if isinstance(expected, int | float) and isinstance(actual, int | float):
-        return expected == actual or abs(expected - actual) <= slack
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        return expected.keys() == actual.keys() and all(
-            same(value, actual[key], slack) for key, value in expected.items()
-        )
-    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
-        return len(expected) == len(actual) and all(
-            same(meant, read, slack) for meant, read in zip(expected, actual, strict=True)
-        )
-    if isinstance(expected, msgspec.Struct) and type(expected) is type(actual):
-        return all(same(getattr(expected, name), getattr(actual, name), slack) for name in expected.__struct_fields__)
-    return bool(expected == actual)
+    """Equality that takes lists for tuples, tells booleans from numbers, and allows numbers ``slack``.
+
+    However deep they are: what is nested more deeply than Python calls itself is compared too.
+    """
+    pairs = [(expected, actual)]
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, bool) or isinstance(other, bool):
+            alike = one is other
+        elif isinstance(one, int | float) and isinstance(other, int | float):
+            alike = one == other or _near(one, other, slack)
+        elif isinstance(one, Mapping) and isinstance(other, Mapping):
+            alike = one.keys() == other.keys()
+            if alike:
+                pairs += [(value, other[key]) for key, value in one.items()]
+        elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+            alike = len(one) == len(other)
+            if alike:
+                pairs += zip(one, other, strict=True)
+        elif isinstance(one, msgspec.Struct) and type(one) is type(other):
+            alike = True
+            pairs += [(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__]
+        else:
+            alike = bool(one == other)
+        if not alike:
+            return False
+    return True
+
+
+def _near(one: float, other: float, slack: float) -> bool:
+    try:
+        return abs(one - other) <= slack
+    except OverflowError:  # a float, and a whole number that no float holds
+        return False
 
 
 def unnamed(header: Header) -> Header:

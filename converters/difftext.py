@@ -10,7 +10,7 @@ import msgspec
 from nucleus_convert.converters import compare, measure
 from nucleus_convert.converters.diff import Change, Diff, ItemDiff, ObjectDiff, Summary
 from nucleus_convert.converters.model import KINDS, SHAPES, Annotation, Item
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural, printable
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _ENCODE = msgspec.json.Encoder(enc_hook=str).encode
@@ -84,16 +84,16 @@ def _where(annotation: Annotation) -> str:
 def said(change: Change) -> str:
     """A change in words: its measure, or the two values."""
     field = printable(change.field)
-    size = str(change.measure)
     if type(change.before) in SHAPES or type(change.after) in SHAPES:
         if change.before is None or change.after is None:
             field += " added" if change.before is None else " removed"
         elif type(change.before) is not type(change.after):
             field += f" is now {KINDS[type(change.after)]}"
-        if not size and type(change.before) is type(change.after):
+        elif not change.measure.says:
             found = next(compare.shapes(change.field, change.before, change.after, 0.0), None)
-            size = "" if found is None else f"{compare.short(found.expected)} -> {compare.short(found.found)}"
-        return f"{field} {size}".rstrip()
+            if found is not None:
+                return f"{printable(found.field)} {_value(found.expected)} -> {_value(found.found)}"
+        return f"{field} {change.measure}".rstrip()
     values = [_value(value) for value in (change.before, change.after)]
     return f"{field} {values[0]} -> {values[1]}"
 
@@ -119,17 +119,12 @@ def totals(summary: Summary) -> Iterator[str]:
 
 def _field(summary: Summary, name: str) -> str:
     worst = []
-    if name in summary.pixels:
+    if summary.pixels.get(name):
         worst.append(f"up to {summary.pixels[name]:.4g} px")
     if name in summary.iou:
         worst.append(f"IoU from {summary.iou[name]:.4f}")
     text = f"{printable(name)} {summary.fields[name]:,}"
     return f"{text} ({', '.join(worst)})" if worst else text
-
-
-def printable(text: str) -> str:
-    """Text out of a data set, with what would move a terminal's cursor written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 # --- for programs --------------------------------------------------------------------------------------
@@ -155,7 +150,7 @@ def as_json(diff: Diff, before: str, after: str) -> Iterator[str]:
         "iou": summary.iou,
         "not_compared": summary.not_compared,
     }
-    yield f'\n], "summary": {_text(counts)}}}'
+    yield f'\n], "summary": {_text(counts)}}}\n'
 
 
 def _text(value: Any) -> str:

@@ -437,8 +437,16 @@ def approximate(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
     """The nearest shape that the format holds, or None where nothing comes near (a tag, a 3-D cuboid).
 
     What has an outline becomes a polygon, or else a mask where the item's size is known, or else a polygon
-    without its holes and smaller parts; what has only an extent becomes its envelope box.
+    without its holes and smaller parts; what has only an extent becomes its envelope box. Nothing comes near
+    whole numbers that no float holds.
     """
+    try:
+        return _nearest(shape, spec, item)
+    except OverflowError:
+        return None
+
+
+def _nearest(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
     outline, measure = _outline(shape, spec)
     if outline is not None:
         if drawable(outline, spec):

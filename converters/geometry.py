@@ -153,6 +153,14 @@ def box_ring(x: Number, y: Number, width: Number, height: Number, rotation: Numb
     )  # fmt: skip
 
 
+def finite(*numbers: Number) -> bool:
+    """Whether numbers are finite, and their sum is: whole numbers may be larger than any float."""
+    try:
+        return math.isfinite(math.fsum(numbers))
+    except (OverflowError, ValueError):  # of their sum; or of infinities of either sign
+        return False
+
+
 def box_envelope(x: Number, y: Number, width: Number, height: Number, rotation: Number = 0) -> Bounds:
     """The upright box around a turned one; the box itself, untouched, without rotation."""
     if rotation % 180 == 0:

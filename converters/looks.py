@@ -18,15 +18,15 @@ from nucleus_convert.converters import registry
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters.checking.catalogue import Code, Level
 from nucleus_convert.converters.checking.consistency import Seen, Whole
-from nucleus_convert.converters.checking.problems import Problems
+from nucleus_convert.converters.checking.problems import Key, Problems
 from nucleus_convert.converters.checking.records import DUPLICATE_IOU, Checker, checker
+from nucleus_convert.converters.codes import CATALOGUE, Severity
 from nucleus_convert.converters.codes import Code as Finding
-from nucleus_convert.converters.codes import Severity
 from nucleus_convert.converters.errors import ConvertError, OptionError
 from nucleus_convert.converters.inspecting.statistics import Statistics
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header, Record
-from nucleus_convert.converters.parallel import encode_chunks, hands
+from nucleus_convert.converters.parallel import collector_off, encode_chunks, hands
 from nucleus_convert.converters.pipeline import AnyPath, Progress, log_file, made_to_fit
 from nucleus_convert.converters.report import Report
 
@@ -188,7 +188,7 @@ def _look(
             own = own_rules and hasattr(module, "examine")
             if own:
                 run.examine(module, reading, asynchronous=asynchronous)
-            report = Report("skip")
+            report = Report("skip", log=problems.reader_log(lambda key: not (own and key[0] in OWN)))
             labels = run.read(module, reading, report)
             if labels is not None:
                 looker = _Looker(
@@ -239,7 +239,8 @@ class _Run:
         """The format's own rules, over its files."""
         self._stage("checking rows", None)
         try:
-            module.examine(self.path, options, module.Setting(asynchronous=asynchronous), self.looked.problems)
+            with collector_off():
+                module.examine(self.path, options, module.Setting(asynchronous=asynchronous), self.looked.problems)
         except ConvertError as error:
             self._ended(error)
 
@@ -280,19 +281,25 @@ class _Run:
         problems = self.looked.problems
         known = {problem.code for problem in problems.found.values()}
         theirs = Problems(logged=problems.logged)
-        mine = Report("skip")
+
+        def news(key: Key) -> bool:
+            """Whether a finding is of writing alone, and more than a note."""
+            return key not in report.findings and CATALOGUE[key[0]].severity > Severity.INFO
+
+        mine = Report("skip", log=problems.reader_log(news))
         with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
             fitted, _ = made_to_fit(labels, writer, options, mine)
             workers = hands(self.workers, labels.size)
             progress = self._counting("writing payloads", labels)
             made = writer.payloads(fitted, Path(folder), options, theirs, mine, workers=workers, progress=progress)
             for key, finding in mine.findings.items():
-                if key not in report.findings and finding.severity > Severity.INFO:
+                if news(key):
                     problems.add_finding(finding)
             if made is not None:
                 self._stage("checking rows", None)
                 setting = writer.Setting(asynchronous=asynchronous, placed=False)
-                writer.examine(made, writer.ReadOptions(), setting, theirs)
+                with collector_off():
+                    writer.examine(made, writer.ReadOptions(), setting, theirs)
         problems.merge(theirs, but=known)  # what is wrong with the source already is wrong with its payloads
 
     def _ended(self, error: ConvertError) -> None:

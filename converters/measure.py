@@ -8,7 +8,7 @@ mask it is compared with, and two outlines on a raster of their common envelope,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,6 +52,12 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     differing: int | None = None
     metres: float | None = None
     degrees: float | None = None
+
+    @property
+    def says(self) -> bool:
+        """Whether something moved: shapes may differ in what has no place, such as the names of points."""
+        moved = self.pixels or self.differing or self.metres or self.degrees
+        return bool(moved) or (self.iou is not None and self.iou < 1)
 
     def __str__(self) -> str:
         parts = []
@@ -102,21 +108,14 @@ def place(annotation: Annotation) -> Place | None:
 def place_of(shape: Shape) -> Place | None:
     """The upright box around a shape; None if it has no place, or one that is no number."""
     if isinstance(shape, Cuboid):
-        bounds = geometry.box_envelope(
-            shape.x - shape.length / 2,
-            shape.y - shape.width / 2,
-            shape.length,
-            shape.width,
-            math.degrees(shape.yaw),
-        )
         space = f"frame {shape.frame}"
+        bounds = _bounds(_ground, shape)
     else:
         space = "image"
-        found = envelope(shape)
-        if found is None:
-            return None
-        bounds = found
-    x, y, width, height = map(float, bounds)
+        bounds = _bounds(_envelope, shape)
+    if bounds is None:
+        return None
+    x, y, width, height = bounds
     if not math.isfinite(x + y + width + height):
         return None
     if isinstance(shape, Line | Points | Keypoints):
@@ -126,6 +125,25 @@ def place_of(shape: Shape) -> Place | None:
 
 def envelope(shape: Shape) -> geometry.Bounds | None:
     """The upright box around a shape in the picture, in pixels; None if nothing of it is there."""
+    return _bounds(_envelope, shape)
+
+
+def _bounds(find: Callable[[Any], geometry.Bounds | None], shape: Shape) -> geometry.Bounds | None:
+    """What ``find`` finds, as floats; None for numbers that no float holds, or of which nothing can be found."""
+    try:
+        found = find(shape)
+        return None if found is None else geometry.Bounds(*map(float, found))
+    except (OverflowError, ValueError):
+        return None
+
+
+def _ground(shape: Cuboid) -> geometry.Bounds:
+    """The upright box around a cuboid seen from above, in metres."""
+    left, low = shape.x - shape.length / 2, shape.y - shape.width / 2
+    return geometry.box_envelope(left, low, shape.length, shape.width, math.degrees(shape.yaw))
+
+
+def _envelope(shape: Shape) -> geometry.Bounds | None:
     if isinstance(shape, Box):
         return geometry.box_envelope(shape.x, shape.y, shape.width, shape.height, shape.rotation)
     if isinstance(shape, Ellipse):
@@ -153,7 +171,14 @@ def overlap(one: Place, other: Place) -> float:
 
 
 def between(before: Shape, after: Shape) -> Measure:
-    """How far apart two shapes are, of one kind or of two."""
+    """How far apart two shapes are, of one kind or of two; nothing where that is more than a float holds."""
+    try:
+        return _between(before, after)
+    except (OverflowError, ValueError):
+        return NOTHING
+
+
+def _between(before: Shape, after: Shape) -> Measure:
     if isinstance(before, Cuboid) and isinstance(after, Cuboid):
         turned = math.degrees(math.remainder(after.yaw - before.yaw, math.tau))
         return Measure(

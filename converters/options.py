@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from nucleus_convert.converters.commandline import Described
 from nucleus_convert.converters.errors import OptionError, Where
 
 
@@ -83,15 +84,6 @@ def did_you_mean(name: str, known: list[str], these: str) -> str:
     if near:
         return f"did you mean '{near[0]}'?"
     return f"{these}: {', '.join(dict.fromkeys(known)) or 'none'}"
-
-
-class Described(NamedTuple):
-    """An option for a command line: ``settings`` are click's, without importing it."""
-
-    name: str
-    flag: str
-    side: Literal["Source", "Target"]
-    settings: dict[str, Any]
 
 
 def described(reader: type[BaseModel] | None, writer: type[BaseModel] | None) -> list[Described]:

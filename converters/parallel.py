@@ -74,7 +74,7 @@ def encode_chunks(
     if workers <= 1 or len(starts) < 2:
         for start in starts:
             signals.check()
-            with _collector_off():
+            with collector_off():
                 encoded = encode(labels.records(report, start, start + CHUNK), report)
             yield encoded
             if progress:
@@ -102,8 +102,8 @@ class _Encoding:
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
-    """No cycles are made in a chunk, and looking for them among its thousands of objects takes a third of the time."""
+def collector_off() -> Iterator[None]:
+    """Records and rows make no cycles, and looking for some among thousands of objects takes a third of the time."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -145,7 +145,7 @@ def over(starts: range, task: Callable[[int], T], *, workers: int) -> Iterator[T
     if workers <= 1 or len(starts) < 2:
         for start in starts:
             signals.check()
-            with _collector_off():
+            with collector_off():
                 done = task(start)
             yield done
     else:
@@ -181,7 +181,7 @@ def _start(pickled: bytes) -> None:
 
 def _work(start: int) -> Any:
     assert _task is not None
-    with _collector_off():
+    with collector_off():
         return _task(start)
 
 

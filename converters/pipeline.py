@@ -37,7 +37,7 @@ from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.layout import Layout
 from nucleus_convert.converters.protocol import Spec, Stretch, Target
 from nucleus_convert.converters.report import OnError, Report, Sink
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural
 
 FailOn: TypeAlias = Literal["never", "warning", "loss"]
 Verify: TypeAlias = Literal["auto", "all", "none"]

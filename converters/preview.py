@@ -18,10 +18,15 @@ from nucleus_convert.converters.previewing.draw import Labels
 from nucleus_convert.converters.previewing.page import About
 from nucleus_convert.converters.previewing.scene import Card, Stage
 from nucleus_convert.converters.report import Report
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural
 
 COMPARED = {"added": "added", "removed": "removed", "changed": "changed"}
 ORDERS = {"differences": "the largest differences first", "problems": "the gravest problems first"}
+NOTHING = {
+    "differences": "no item differs",
+    "problems": "no item has a problem that can be told of it alone",
+    "sample": "there are no items",
+}
 SCORED = {"added": "too many", "removed": "missed", "changed": "of another label"}
 LOOKED_AT = 200
 """Items that are looked at to tell predictions from annotations."""
@@ -102,7 +107,7 @@ def make(first: DataSet, other: DataSet | None, plan: Plan) -> int:
             if path is plan.html:
                 shown = (annotation for one in chosen for record in one.records for annotation in record.annotations)
                 mixed = any(annotation.is_prediction for annotation in shown)
-                about = _about(first, other, len(chosen), pick, mixed=mixed, guessed=guessed)
+                about = _about(first, other, len(chosen), pick, plan.labels, mixed=mixed, guessed=guessed)
                 with staged.open("w", encoding="utf-8", newline="\n") as file:
                     page.write(file, cards(), about, labels, names)
             else:
@@ -146,7 +151,14 @@ def _scoring() -> Tolerance:
 
 
 def _about(
-    first: DataSet, other: DataSet | None, shown: int, pick: sample.Pick, *, mixed: bool, guessed: bool
+    first: DataSet,
+    other: DataSet | None,
+    shown: int,
+    pick: sample.Pick,
+    wanted: Collection[str],
+    *,
+    mixed: bool,
+    guessed: bool,
 ) -> About:
     facts = [plural(shown, "item")]
     if first.labels.size is not None:
@@ -156,7 +168,13 @@ def _about(
         facts.append(f"{plural(skipped, 'record')} could not be read")
     facts += [ORDERS[pick]] if pick in ORDERS else []
     names = [f"{Path(one.name).name} ({one.spec.name})" for one in (first, other) if one is not None]
+    sides: tuple[str, str] | None
     if other is not None:
         sides = ("labels", "predictions") if guessed else ("before", "after")
-        return About(title=" and ".join(names), facts=" · ".join(facts), sides=sides, compared=True)
-    return About(title=names[0], facts=" · ".join(facts), sides=("labels", "predictions") if mixed else None)
+    else:
+        sides = ("labels", "predictions") if mixed else None
+    nothing = NOTHING[pick]
+    if wanted:
+        nothing = "no item has these labels" if pick == "sample" else f"of those with these labels {nothing}"
+    title = " and ".join(names)
+    return About(title=title, facts=" · ".join(facts), nothing=nothing, sides=sides, compared=other is not None)

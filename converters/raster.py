@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from pycocotools import mask as coco_mask
 
 from nucleus_convert.converters import masks
 from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.converters.geometry import finite
 
 MAX_LATTICE_STEPS = 2**24
 """Default for a ring's length, in fifths of a pixel: drawing it takes memory in proportion."""
@@ -83,7 +83,7 @@ def check_ring(
     """Raise SchemaError unless pycocotools can rasterise this flat ring safely (see ``from_polygons``)."""
     if len(ring) < 6 or len(ring) % 2:
         raise SchemaError(f"polygon part has {len(ring)} numbers; it needs an even number, 6 or more", where)
-    if not math.isfinite(sum(ring)):
+    if not finite(*ring):
         raise SchemaError("polygon has a coordinate that is not a finite number", where)
     xs, ys = ring[0::2], ring[1::2]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)

@@ -165,13 +165,8 @@ class RleSource(msgspec.Struct, frozen=True):
                 kept = row.get(RESERVED) or {}
                 if item is None:
                     item = _item(row, kept, number, where)
-                if (
-                    "size" in row
-                    and "counts" not in row
-                    and "segmentation" not in row
-                    and "annotation" not in kept
-                ):
-                    continue  # an image without masks
+                if _without_mask(row, kept):
+                    continue
                 annotations.append(_annotation(row, kept, item, self.predicted, where))
             except ConvertError as error:
                 report.reject(error, raw.decode("utf-8", "backslashreplace"))
@@ -191,6 +186,12 @@ def _object(raw: bytes, where: Where) -> dict[str, Any]:
         text = f"key '{RESERVED}' is not what this version writes"
         raise SchemaError(text, where, "remove the key to read without it")
     return row
+
+
+def _without_mask(row: dict[str, Any], kept: dict[str, Any]) -> bool:
+    """Whether a line is about an image without masks; one whose size is not known says so under our key."""
+    about_item = "size" in row or "item" in kept
+    return about_item and "counts" not in row and "segmentation" not in row and "annotation" not in kept
 
 
 def _size(row: dict[str, Any], where: Where) -> tuple[int, int] | None:
@@ -313,7 +314,9 @@ class _Encode(msgspec.Struct, frozen=True):
                 head
             ]
             kept = _rest(item)
-            if kept:
+            if "size" in lines[0]:  # of a mask: what is not said of the image stays so
+                kept |= {name: None for name in ("height", "width") if getattr(item, name) is None}
+            if kept or (not record.annotations and "size" not in head):
                 reserved = {"v": VERSION, **lines[0].get(RESERVED, {}), "item": kept}
                 lines[0] = {**lines[0], RESERVED: reserved}
             for line in lines:

@@ -14,7 +14,7 @@ from nucleus_convert.converters.inspecting import document, sheet
 from nucleus_convert.converters.inspecting.page import page
 from nucleus_convert.converters.looks import Looked
 from nucleus_convert.converters.model import Header
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural, printable
 
 
 def _kind(looked: Looked) -> str:
@@ -77,7 +77,7 @@ def checked_lines(looked: Looked, *, verbose: bool, limit: int) -> Iterator[tupl
     """What is wrong with a data set, as lines and the levels that colour them."""
     counted = looked.statistics
     read = f"{plural(counted.items, 'item')}, {plural(counted.objects, 'object')}"
-    yield f"{text.printable(looked.name)}: {looked.format}, {read}", None
+    yield f"{printable(looked.name)}: {looked.format}, {read}", None
     yield from text.lines(looked.problems, verbose=verbose, limit=limit)
 
 

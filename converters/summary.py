@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.report import Finding, Report
+from nucleus_convert.converters.wording import plural
 
 SHOWN = 12
 """Warnings and losses printed; the report has them all."""
@@ -87,8 +88,3 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Text]:
         for where in examples:
             yield Text(f"          at {where}")
         yield Text(f"          {CATALOGUE[finding.code].advice}")
-
-
-def plural(count: int, noun: str) -> str:
-    """A count and its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -370,7 +370,7 @@ class JsonDocument:
                 _check_text(raw)
                 probes.append(probe.decode(b"[" + raw + b"]")[0])
             except msgspec.ValidationError as error:
-                probes.append(error)
+                probes.append(error.with_traceback(None))  # as in _probe_line
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise self._locate(error, position, f"{path}[{index + len(starts)}]", shift=1) from error
             except RecursionError as error:
@@ -453,15 +453,28 @@ def _wants_objects(probe: msgspec.json.Decoder[list[P]]) -> bool:
 
 def line_at(path: Path, offset: int) -> int:
     """The 1-based line of a byte offset; reads the file up to there."""
-    line = 1
-    with path.open("rb") as file:
-        while offset > 0:
-            data = file.read(min(offset, 1 << 20))
-            if not data:
-                break
-            line += data.count(b"\n")
-            offset -= len(data)
-    return line
+    return LineIndex(path).at(offset)
+
+
+class LineIndex:
+    """The lines that bytes of a file are in; each block is counted once, so that a million are told quickly."""
+
+    BLOCK = 1 << 18
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._before = [0]  # line ends before each block
+
+    def at(self, offset: int) -> int:
+        """The 1-based line of a byte offset."""
+        before = self._before
+        with self.path.open("rb", buffering=0) as file:
+            file.seek((len(before) - 1) * self.BLOCK)
+            while len(before) <= offset // self.BLOCK and (data := file.read(self.BLOCK)):
+                before.append(before[-1] + data.count(b"\n"))
+            block = min(offset // self.BLOCK, len(before) - 1)
+            file.seek(block * self.BLOCK)
+            return 1 + before[block] + file.read(offset - block * self.BLOCK).count(b"\n")
 
 
 def _value_end(data: bytes, start: int, ended: bool) -> int | None:
@@ -602,4 +615,4 @@ def _probe_line(text: bytes, probe: msgspec.json.Decoder[Any]) -> Any:
         _check_text(text)
         return probe.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return error
+        return error.with_traceback(None)  # which would hold the whole block, in a circle

@@ -103,6 +103,45 @@ def test_a_log_of_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert sum(entry["code"] == "off-image" for entry in entries) == 34
 
 
+def test_a_log_has_every_finding_of_the_reader_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def change(data: Any) -> None:
+        for row in data["annotations"][:20]:
+            row["bbox"] = "x"
+        for number, row in enumerate(data["annotations"][20:]):
+            row["attributes"] = {"k": (1, "x")[number % 2]}
+
+    path, log = broken(tmp_path, change), tmp_path / "log.jsonl"
+    for more in ([], ["--as", "nucleus"]):
+        found = json.loads(run(capsys, "check", path, "--json", "--log", str(log), *more)[1])
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        counts: dict[tuple[str, str], int] = {}
+        for entry in entries:
+            key = entry["code"], entry["level"]
+            counts[key] = counts.get(key, 0) + entry.get("count", 1)
+        assert counts["unreadable", "ERROR"] == 20
+        assert (("metadata-as-string", "WARNING") in counts) is bool(more)
+        told: dict[tuple[str, str], int] = {}
+        for one in found["problems"]:
+            key = one["code"], one["level"]
+            told[key] = told.get(key, 0) + one["count"]
+        assert counts == told
+
+
+def test_json_has_no_infinity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def change(data: Any) -> None:
+        data["annotations"][0]["bbox"] = [1e308, 1e308, 1e308, 1e308]
+        data["annotations"][1]["bbox"] = [-1e308, 5, 1e308, 1e308]
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    path, log = broken(tmp_path, change), tmp_path / "log.jsonl"
+    for command in (["check", "--log", str(log)], ["check", "--as", "nucleus"], ["inspect"]):
+        found = json.loads(run(capsys, command[0], path, "--json", *command[1:])[1], parse_constant=refuse)
+        assert {problem["code"] for problem in found["problems"]} >= {"not-finite", "off-image"}
+    assert [json.loads(line, parse_constant=refuse) for line in log.read_text().splitlines()]
+
+
 def test_rows_that_cannot_be_read_are_all_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def change(data: Any) -> None:
         outside(data)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,8 @@ from nucleus_convert.converters.report import EXAMPLES, Finding, Sink
 KINDS = 10_000
 """Different texts kept for a code; further ones are counted together, so that memory is bounded."""
 OTHERS = "(others)"
+Key: TypeAlias = tuple[codes.Code, str, str]
+"""Of a finding in a report: code, format, what."""
 _LEVELS = {
     codes.Severity.INFO: Level.NOTE,
     codes.Severity.WARNING: Level.WARNING,
@@ -106,23 +108,28 @@ class Problems:
         self.add(code, what, where, measure=measure)
 
     def add_finding(self, finding: Finding) -> None:
-        """Take over what a reader found."""
-        entry = codes.CATALOGUE[finding.code]
-        text, code, level, advice = finding.text, str(finding.code), _LEVELS[entry.severity], entry.advice
-        if finding.code is codes.Code.FILTERED:
-            level = Level.NOTE  # asked for
-        ours = _READING.get(code)
+        """Take over what a reader found; a log has it already, see :meth:`reader_log`."""
+        code, level = _as_problem(finding.code)
+        text, advice = finding.text, codes.CATALOGUE[finding.code].advice
+        ours = _READING.get(finding.code)
         if ours is not None:
-            rule = RULES[ours]
-            text, code, level, advice = rule.text.replace("{what}", finding.what), str(ours), rule.level, rule.advice
+            text, advice = RULES[ours].text.replace("{what}", finding.what), RULES[ours].advice
         problem = self.found.setdefault(
             (code, finding.what), Problem(code, level, "reading", finding.what, text, advice)
         )
         problem.count += finding.count
         problem.examples += finding.examples[: EXAMPLES - len(problem.examples)]
-        if self.logged:
-            for where in finding.examples:
-                self._emit(problem, where, 1, None)
+
+    def reader_log(self, wanted: Callable[[Key], bool]) -> Sink | None:
+        """A log for the report of a reader or writer, which gets every finding as the problem that it is.
+
+        Args:
+            wanted: tells of a finding, by its key in the report, whether it is taken over.
+
+        Returns:
+            None, if nobody asked for a log.
+        """
+        return None if self._log is None else _Findings(self._log, wanted)
 
     def _problem(self, code: Code, what: str) -> Problem:
         problem = self.found.get((code, what))
@@ -218,5 +225,34 @@ class Problems:
         return listed
 
 
-_READING = {"rejected": Code.UNREADABLE, "label-renamed": Code.LABEL_TWO_IDS}
+class _Findings:
+    """Turns a report's log, line by line, into one of problems."""
+
+    def __init__(self, log: Sink, wanted: Callable[[Key], bool]) -> None:
+        self._log = log
+        self._wanted = wanted
+
+    def write(self, text: str, /) -> int:
+        """Take a line."""
+        found = json.loads(text)
+        key = codes.Code(found["code"]), found.get("format", ""), found["what"]
+        if not self._wanted(key):
+            return 0
+        code, level = _as_problem(key[0])
+        entry = {"code": code, "level": level.name, "what": found["what"]}
+        entry |= {name: found[name] for name in ("where", "count") if name in found}
+        return self._log.write(json.dumps({**entry, **found.get("measure", {})}, ensure_ascii=False) + "\n")
+
+
+def _as_problem(found: codes.Code) -> tuple[str, Level]:
+    """The code and level of a finding among problems."""
+    ours = _READING.get(found)
+    if ours is not None:
+        return str(ours), RULES[ours].level
+    # What was left out was asked for.
+    level = Level.NOTE if found is codes.Code.FILTERED else _LEVELS[codes.CATALOGUE[found].severity]
+    return str(found), level
+
+
+_READING = {codes.Code.REJECTED: Code.UNREADABLE, codes.Code.LABEL_RENAMED: Code.LABEL_TWO_IDS}
 """Findings of readers that have a rule here."""

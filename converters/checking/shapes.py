@@ -40,6 +40,8 @@ SLACK = 0.5
 """Pixels that a shape may reach out of its image: rounding, and points at the centre of pixels."""
 _RING, _HOLE, _OPEN = 0, 1, 2
 _CUBOID2D = "cuboid2d"
+_FARTHEST = 1 << 53
+"""Pixels: up to here a float holds every whole number. No image is so large."""
 _SHORT_COUNTS = 12
 """Characters: the text of a mask with no pixel set is at most so long."""
 
@@ -94,7 +96,7 @@ def check(records: list[Record], problems: Problems) -> list[list[Placed]]:
         ends.append(len(gathered.owners))
     with np.errstate(all="ignore"):  # numbers near the end of what a float holds
         extents = _tested(gathered, problems)
-    return _by_record(extents, ends, positions, gathered)
+        return _by_record(extents, ends, positions)
 
 
 def _gather(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, problems: Problems) -> None:
@@ -106,7 +108,7 @@ def _gather(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
             problems.of(Code.NEGATIVE_SIZE, "box", item, annotation)
             return
         owner = Owner(item, annotation, "box")
-        if rotation and math.isfinite(x + y + width + height + rotation):
+        if rotation and geometry.finite(x, y, width, height, rotation):
             if not width or not height:
                 problems.of(Code.ZERO_AREA, "box", item, annotation)
             x, y, width, height = geometry.box_envelope(x, y, width, height, rotation)
@@ -152,7 +154,7 @@ def _others(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
     elif type(shape) is Ellipse:
         if shape.rx < 0 or shape.ry < 0:
             problems.of(Code.NEGATIVE_SIZE, "ellipse", item, annotation)
-        elif not math.isfinite(shape.cx + shape.cy + shape.rx + shape.ry + shape.rotation):
+        elif not geometry.finite(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation):
             problems.of(Code.NOT_FINITE, "ellipse", item, annotation)
         elif not shape.rx or not shape.ry:
             problems.of(Code.ZERO_AREA, "ellipse", item, annotation)
@@ -163,7 +165,7 @@ def _others(shape: Any, item: Item, annotation: Annotation, gathered: Gathered, 
             gathered.owners.append(Owner(item, annotation, "ellipse"))
     elif type(shape) is Cuboid:
         sides = (shape.length, shape.width, shape.height)
-        if not math.isfinite(sum(sides) + shape.x + shape.y + shape.z + shape.yaw):
+        if not geometry.finite(*sides, shape.x, shape.y, shape.z, shape.yaw):
             problems.of(Code.NOT_FINITE, "cuboid", item, annotation)
         elif min(sides) < 0:
             problems.of(Code.NEGATIVE_SIZE, "cuboid", item, annotation)
@@ -181,8 +183,10 @@ def _mask(shape: Mask, item: Item, annotation: Annotation, gathered: Gathered, p
         return  # not empty, and another shape says where it is
     try:
         runs = masks.decode_counts(shape.counts)
-    except ConvertError:
-        return  # the reader's business
+        masks.check_runs(runs, shape.height, shape.width)
+    except ConvertError as error:
+        problems.of(Code.UNREADABLE, f"mask: {error.message}", item, annotation)
+        return
     if masks.area(runs) == 0:
         problems.of(Code.ZERO_AREA, "mask", item, annotation)
     elif alone:
@@ -216,7 +220,8 @@ def _tested(gathered: Gathered, problems: Problems) -> Floats:
     if gathered.boxes:
         boxes = np.frombuffer(b"".join(gathered.boxes)).reshape(-1, 4)
         whose = np.array(gathered.box_owners)
-        finite = np.isfinite(boxes).all(axis=1)
+        # The far corner may be too large where neither number is.
+        finite = np.logical_and(np.isfinite(boxes), np.isfinite(boxes[:, [0, 1, 0, 1]] + boxes[:, [2, 3, 2, 3]])).all(1)
         _tell(Code.NOT_FINITE, whose[~finite], owners, problems)
         flat = finite & ((boxes[:, 2] == 0) | (boxes[:, 3] == 0))
         _tell(Code.ZERO_AREA, whose[flat], [*owners], problems, unrotated=True)
@@ -275,7 +280,7 @@ def _test_place(extents: Floats, owners: list[Owner], problems: Problems) -> Non
     """What reaches out of its image, where its size is known."""
     if not owners:
         return
-    sizes = np.array([(owner.item.width or np.nan, owner.item.height or np.nan) for owner in owners], float)
+    sizes = np.array([(_side(owner.item.width), _side(owner.item.height)) for owner in owners], float)
     over = np.fmax(np.fmax(-extents[:, :2], extents[:, 2:] - sizes), 0).max(axis=1)
     over[np.isnan(extents[:, 0]) | np.isnan(sizes[:, 0])] = 0
     off = np.logical_or((extents[:, 2:] <= 0).any(axis=1), (extents[:, :2] >= sizes).any(axis=1))
@@ -285,6 +290,11 @@ def _test_place(extents: Floats, owners: list[Owner], problems: Problems) -> Non
             continue  # the corners of a cuboid that is partly seen are out of the image
         code = Code.OFF_IMAGE if off[position] else Code.OUTSIDE_IMAGE
         problems.of(code, kind, item, annotation, ("pixels", float(over[position])))
+
+
+def _side(pixels: int | None) -> float:
+    """A side of an image, NaN if it is not known."""
+    return min(pixels, _FARTHEST) if pixels else math.nan
 
 
 def _tell(code: Code, whose: Any, owners: list[Owner], problems: Problems, *, unrotated: bool = False) -> None:
@@ -297,7 +307,7 @@ def _tell(code: Code, whose: Any, owners: list[Owner], problems: Problems, *, un
         problems.of(code, kind, item, annotation)
 
 
-def _by_record(extents: Floats, ends: list[int], positions: list[int], gathered: Gathered) -> list[list[Placed]]:
+def _by_record(extents: Floats, ends: list[int], positions: list[int]) -> list[list[Placed]]:
     """For each record, the place and upright box of annotations: the first shape that has one, boxes before others."""
     sides = extents[:, 2:] - extents[:, :2]
     usable: list[bool] = np.asarray(np.logical_and(sides > 0, np.isfinite(sides)).all(axis=1)).tolist()

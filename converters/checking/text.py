@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nucleus_convert.converters.checking.catalogue import Level
 from nucleus_convert.converters.checking.problems import Problem, Problems
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural, printable
 
 
 def lines(problems: Problems, *, verbose: bool, limit: int) -> Iterator[tuple[str, Level | None]]:
@@ -52,8 +52,3 @@ def _end(problems: Problems, found: list[Problem], *, verbose: bool) -> str:
         said.insert(0, "no errors, no warnings")
     hidden = any(problem.level is Level.NOTE for problem in found) and not verbose
     return ", ".join(said) + ("; -v shows the notes" if hidden else "")
-
-
-def printable(text: str) -> str:
-    """Text of a data set, which may hold anything, without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

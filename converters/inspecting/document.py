@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.inspecting.statistics import Attribute, Statistics, quantile
+from nucleus_convert.converters.inspecting.statistics import Attribute, LabelCount, Statistics, quantile
 from nucleus_convert.converters.model import Header
 
 
@@ -20,7 +20,7 @@ def document(header: Header, counted: Statistics) -> dict[str, Any]:
         entry: dict[str, Any] = {"label": name, "declared": label is not None}
         if label is not None:
             entry |= {"id": label.id, "parent": label.parent}
-        entry |= msgspec.to_builtins(held) if held is not None else {"objects": 0, "items": 0}
+        entry |= msgspec.to_builtins(held or LabelCount())
         labels.append(entry)
     scores = counted.scores
     return {

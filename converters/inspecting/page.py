@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from nucleus_convert.converters.checking.text import printable
 from nucleus_convert.converters.inspecting.sheet import Bar, Cell, Flag, Section
+from nucleus_convert.converters.wording import printable
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """

@@ -10,7 +10,7 @@ import msgspec
 from nucleus_convert.converters.checking.problems import Problem, Problems
 from nucleus_convert.converters.inspecting.statistics import BINS, Attribute, Statistics, quantile
 from nucleus_convert.converters.model import Header
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural
 
 T = TypeVar("T")
 
@@ -49,8 +49,9 @@ def facts(header: Header, counted: Statistics) -> list[tuple[str, str]]:
     rows.append(("Items", kinds or "none"))
     if counted.items:
         low, middle, high = (quantile(counted.per_item, share) for share in (0, 0.5, 1))
-        text = f"{counted.objects:,}; {counted.objects / counted.items:,.1f} an item"
-        rows.append(("Objects", f"{text} ({low:,} to {high:,}, median {middle:,})"))
+        mean = counted.objects / counted.items
+        text = f"{counted.objects:,}; {mean:,.1f}" if mean >= 0.05 or not mean else f"{counted.objects:,}; {mean:,.2g}"
+        rows.append(("Objects", f"{text} an item ({_range(low, high)}, median {middle:,})"))
     if counted.empty:
         rows.append(("Empty", f"{plural(counted.empty, 'item')} without objects"))
     if counted.predictions:
@@ -76,16 +77,20 @@ def facts(header: Header, counted: Statistics) -> list[tuple[str, str]]:
     if counted.tracks:
         low, middle, high = (quantile(_lengths(counted.tracks.values()), share) for share in (0, 0.5, 1))
         more = " and more" if "tracks" in counted.more else ""
-        rows.append(("Tracks", f"{len(counted.tracks):,}{more} of {low:,} to {high:,} objects, median {middle:,}"))
+        rows.append(("Tracks", f"{len(counted.tracks):,}{more} of {_range(low, high)} objects, median {middle:,}"))
     if counted.scenes or header.scenes:
         frames = _lengths(counted.scenes.values())
         text = plural(len(counted.scenes) or len(header.scenes), "scene")
-        text += f" of {quantile(frames, 0):,} to {quantile(frames, 1):,} items" if frames else ""
+        text += f" of {_range(quantile(frames, 0), quantile(frames, 1))} items" if frames else ""
         rows.append(("Scenes", text))
     if header.taxonomies:
         names = ", ".join(f"{taxonomy.name} ({len(taxonomy.labels):,})" for taxonomy in header.taxonomies)
         rows.append(("Taxonomies", names))
     return rows
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 _ITEMS = {"image": "image", "pointcloud": "point cloud"}

@@ -6,13 +6,13 @@ and the names stop, which ``more`` says.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters import geometry
 from nucleus_convert.converters.checking.duplicates import Extent
 from nucleus_convert.converters.checking.problems import OTHERS
 from nucleus_convert.converters.model import KINDS, Annotation, Polygon, Record
@@ -48,7 +48,7 @@ class Attribute(msgspec.Struct):
         kind = _TYPES.get(type(value), "list" if isinstance(value, tuple) else "object")
         self.types[kind] = self.types.get(kind, 0) + 1
         if kind == "number":
-            if math.isfinite(value):
+            if geometry.finite(value):
                 self.low = value if self.low is None else min(self.low, value)
                 self.high = value if self.high is None else max(self.high, value)
         elif kind in ("text", "bool"):

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nucleus_convert.converters.checking.text import printable
 from nucleus_convert.converters.inspecting.sheet import Bar, Cell, Flag, Section
+from nucleus_convert.converters.wording import printable
 
 BAR = 14
 """Characters of the longest bar."""

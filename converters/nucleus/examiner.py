@@ -63,7 +63,7 @@ def examine(source: Path, options: ReadOptions, setting: Setting, problems: Prob
             what = f"{size:,} bytes in {path.name}, of {setting.part_bytes:,}"
             problems.add(Code.PART_TOO_LARGE, what, Where(file=str(path)))
         try:
-            for row in rows_of(path, predictions=options.predictions):
+            for row in rows_of(path, options, setting):
                 examiner.row(row)
         except ReadError as error:
             problems.add(Code.UNREADABLE, error.message, error.where)
@@ -76,11 +76,11 @@ def examine(source: Path, options: ReadOptions, setting: Setting, problems: Prob
         again.ledger = examiner.ledger.naming(repeated, problems)
         for path in files:
             if path not in unreadable:
-                for row in rows_of(path, predictions=options.predictions):
+                for row in rows_of(path, options, setting):
                     again.row(row)
 
 
-def rows_of(path: Path, *, predictions: bool) -> Iterator[Row]:
+def rows_of(path: Path, options: ReadOptions, setting: Setting) -> Iterator[Row]:
     """The rows of a file in whatever form; payloads as structs where they are as the SDK has them."""
     try:
         _, first = forms.first_row(path)
@@ -88,8 +88,8 @@ def rows_of(path: Path, *, predictions: bool) -> Iterator[Row]:
     except ReadError:
         plain = True
     counts: dict[str | None, int] = {}
-    named = predictions or path.stem.lower().startswith("prediction")
-    probe: Any = wire.AnyRow if plain else Any
+    named = options.predictions or path.stem.lower().startswith("prediction")
+    probe: Any = (wire.AnyRow if setting.placed else wire.SkimmedRow) if plain else Any
     for stretch in forms.scan(path, probe):
         rows, member = stretch.rows, stretch.member
         start = counts.get(member, 0)
@@ -116,7 +116,7 @@ class _Examiner:
         self.rules = Rules(problems, asynchronous=setting.asynchronous)
         self.ledger = Ledger(problems)
         folder = source if source.is_dir() else source.parent
-        self.masks = MaskCheck(Pictures(folder, options.mask_folder), problems)
+        self.masks = MaskCheck(Pictures(folder, options.mask_folder), problems, ours=not setting.placed)
         if source.is_dir():
             self._taxonomies(folder / wire.TAXONOMIES)
 
@@ -189,12 +189,7 @@ class _Examiner:
     def _place(self, row: Row, content: Any) -> Place:
         """Places in a row. Where files are not the user's, they are told by item and annotation."""
         if not self.setting.placed:
-            if isinstance(content, dict):
-                item, annotation = content.get("reference_id"), content.get("annotation_id")
-            else:
-                item, annotation = getattr(content, "reference_id", None), getattr(content, "annotation_id", None)
-            item, annotation = (None if name is None else str(name) for name in (item, annotation))
-            return lambda inside="": Where(path=f"${inside}" if inside else None, item=item, annotation=annotation)
+            return lambda inside="": _by_ids(content, inside)
         if row.lines:
             return lambda inside="": Where(file=str(row.path), line=row.number, path=f"${inside}" if inside else None)
         head = "$" if row.member is None else f"$.{row.member}"
@@ -271,6 +266,15 @@ class _Examiner:
         """All rows were seen."""
         self.masks.close()
         self.ledger.close()
+
+
+def _by_ids(content: Any, inside: str) -> Where:
+    """A place by the ids that a row has."""
+    found: list[str | None] = []
+    for key in ("reference_id", "annotation_id"):
+        name = content.get(key) if isinstance(content, dict) else getattr(content, key, None)
+        found.append(None if name is None else str(name))
+    return Where(path=f"${inside}" if inside else None, item=found[0], annotation=found[1])
 
 
 def _looks_like_item(content: dict[str, Any]) -> bool:

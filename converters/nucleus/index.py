@@ -13,6 +13,7 @@ from nucleus_convert.converters.errors import ConvertError, MalformedFileError, 
 from nucleus_convert.converters.nucleus.labels import Labels
 from nucleus_convert.converters.nucleus.tables import Files, Row, Rows, Table, scene_items
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.jsonstream import LineIndex
 from nucleus_convert.formats.nucleus import forms, wire
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -58,6 +59,7 @@ class Index:
         named = self.predictions or path.stem.lower().startswith("prediction")
         tables: dict[tuple[str | None, str], int] = {}
         counts: dict[str | None, int] = {}
+        numbers = LineIndex(path)
         for stretch in forms.scan(path, forms.Brief if self._labels_known else forms.Probe):
             rows, member = stretch.rows, stretch.member
             first = counts.get(member, 0)
@@ -69,14 +71,14 @@ class Index:
                 content: Any = None
                 role: forms.Role = "payload"
                 if reference is None:
-                    loose = Table(path, role, member, stretch.lines, predicted)
+                    loose = Table(path, role, member, stretch.lines, predicted, numbers)
                     found = self._careful(Row(loose, first + i, offset, length), rows.raw(i))
                     if found is None:
                         continue
                     role, reference, content = found
                 number = tables.get((member, role))
                 if number is None:
-                    number = self.rows.table(Table(path, role, member, stretch.lines, predicted))
+                    number = self.rows.table(Table(path, role, member, stretch.lines, predicted, numbers))
                     tables[member, role] = number
                 if role == "scene":
                     self._scene(number, Row(self.rows.tables[number], first + i, offset, length), content)

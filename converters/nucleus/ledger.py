@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ Scope: TypeAlias = Literal["items", "annotations", "scenes"]
 DISTINCT = 250
 """Different strings under a key that Nucleus makes a histogram of."""
 KEYS = 2_000
-"""Metadata keys whose strings are counted."""
+"""Metadata keys of items, of annotations and of scenes whose strings are counted."""
 _NUMBERS, _STRINGS = 1, 2
 _UNKNOWN = "unknown"
 _CUBOID = "cuboid"
@@ -44,8 +44,8 @@ class Ledger:
         self._images = array("q")
         self._owners = array("q")
         self._cuboids = array("q")
-        self._kinds: dict[tuple[Scope, str], int] = {}
-        self._strings: dict[tuple[Scope, str], set[int] | None] = {}
+        self._kinds: dict[Scope, dict[str, int]] = {scope: {} for scope in get_args(Scope)}
+        self._strings: dict[Scope, dict[str, set[int] | None]] = {scope: {} for scope in get_args(Scope)}
         self._local = self._remote = False
         self._single = 0
         self._mixed: Any = None
@@ -119,7 +119,7 @@ class Ledger:
             self._metadata("scenes", metadata, where)
 
     def _metadata(self, scope: Scope, metadata: Mapping[str, Any], where: Place) -> None:
-        kinds = self._kinds
+        kinds, strings = self._kinds[scope], self._strings[scope]
         for key, value in metadata.items():
             kind = type(value)
             if kind is str:
@@ -128,26 +128,21 @@ class Ledger:
                 flag = _NUMBERS
             else:
                 continue
-            place = (scope, key)
-            before = kinds.get(place, 0)
+            before = kinds.get(key, 0)
             if not before & flag and key != KEY:
-                kinds[place] = before | flag
+                kinds[key] = before | flag
                 if before:
                     self.problems.add(Code.METADATA_TYPE, f"'{key}'", where(f".metadata.{key}"))
             if flag == _STRINGS:
-                self._string(place, value, where)
-
-    def _string(self, place: tuple[Scope, str], value: str, where: Place) -> None:
-        strings = self._strings
-        seen = strings.get(place)
-        if seen is None:
-            if place in strings or len(strings) >= KEYS:
-                return
-            seen = strings[place] = set()
-        seen.add(hash(value))
-        if len(seen) > DISTINCT:
-            strings[place] = None
-            self.problems.add(Code.MANY_STRINGS, f"'{place[1]}' of {place[0]}", where(f".metadata.{place[1]}"))
+                seen = strings.get(key)
+                if seen is None:
+                    if key in strings or len(strings) >= KEYS:
+                        continue
+                    seen = strings[key] = set()
+                seen.add(hash(value))
+                if len(seen) > DISTINCT:
+                    strings[key] = None
+                    self.problems.add(Code.MANY_STRINGS, f"'{key}' of {scope}", where(f".metadata.{key}"))
 
     # ------------------------------------------------------------------ the end
 

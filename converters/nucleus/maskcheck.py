@@ -20,11 +20,18 @@ class _Noted(NamedTuple):
 
 
 class MaskCheck:
-    """Gathers masks and the sizes of items, and looks at the pictures when both are known."""
+    """Gathers masks and the sizes of items, and looks at the pictures when both are known.
 
-    def __init__(self, pictures: Pictures, problems: Problems) -> None:
+    Args:
+        pictures: finds them.
+        problems: gets what is found.
+        ours: whether this program wrote them just now: then each value is named, and only sizes are looked at.
+    """
+
+    def __init__(self, pictures: Pictures, problems: Problems, *, ours: bool) -> None:
         self.pictures = pictures
         self.problems = problems
+        self.ours = ours
         self._noted: list[_Noted] = []
         self._references = array("q")
         self._sizes = array("i")
@@ -73,16 +80,17 @@ class MaskCheck:
                 what = f"{header.depth} bits a channel" if header.depth != 8 else "several channels"
                 add(Code.MASK_NOT_PNG, what, noted.where)
                 return
-            pixels = png.decode(data)
+            if (size[0] and size[0] != header.height) or (size[1] and size[1] != header.width):
+                add(Code.MASK_SIZE, "", noted.where)
+            pixels = None if self.ours else png.decode(data)
         except ConvertError as error:
             add(Code.MASK_NOT_PNG, error.message, noted.where)
             return
         except OSError:
             add(Code.MASK_MISSING, "", noted.where)
             return
-        height, width = pixels.shape
-        if (size[0] and size[0] != height) or (size[1] and size[1] != width):
-            add(Code.MASK_SIZE, "", noted.where)
+        if pixels is None:
+            return
         strange = set(pixels.tobytes().translate(None, noted.indices + b"\0"))
         if strange:
             add(Code.MASK_VALUE, "", noted.where, count=len(strange))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters.errors import Where
-from nucleus_convert.formats.jsonstream import line_at
+from nucleus_convert.formats.jsonstream import LineIndex
 from nucleus_convert.formats.nucleus import forms
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
@@ -28,6 +28,7 @@ class Table(msgspec.Struct, frozen=True):
     member: str | None
     lines: bool
     predicted: bool
+    numbers: LineIndex
 
 
 class Row(NamedTuple):
@@ -43,7 +44,7 @@ class Row(NamedTuple):
         table = self.table
         if table.lines:
             path = f"${inside}" if inside else None
-            return Where(file=str(table.path), line=line_at(table.path, self.offset), path=path)
+            return Where(file=str(table.path), line=table.numbers.at(self.offset), path=path)
         head = "$" if table.member is None else f"$.{table.member}"
         return Where(file=str(table.path), path=f"{head}[{self.position}]{inside}")
 

@@ -73,7 +73,7 @@ def payloads(
         place.mkdir()
         step = _Without(frozenset(references), frozenset(ids), options.reference_id, several)
         kept = labels.then(step) if references or ids else labels
-        mine = report.child(logged=False)
+        mine = report.child(logged=report.logging)
         target = Target(path=place, final=place, workers=workers, progress=progress)
         try:
             write(kept, target, options=options, report=mine)

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from nucleus_convert.converters import contours, geometry, measure
 from nucleus_convert.converters.diff import ObjectDiff
-from nucleus_convert.converters.difftext import printable, said
+from nucleus_convert.converters.difftext import said
 from nucleus_convert.converters.model import (
     KINDS,
     Annotation,
@@ -33,6 +33,7 @@ from nucleus_convert.converters.model import (
     Tag,
 )
 from nucleus_convert.converters.previewing.views import View
+from nucleus_convert.converters.wording import printable
 
 MAX_OBJECTS = 600
 """Objects drawn on one picture."""
@@ -161,7 +162,7 @@ def drawn(
         elif isinstance(shape, Caption):
             spoken = printable(shape.text)[:MAX_TEXT]
         else:
-            marks += [mark for mark in _marks(shape, annotation, labels, view) if _sound(mark)]
+            marks += _sound_marks(shape, annotation, labels, view)
     around = _envelope(marks)
     return Drawn(
         label=annotation.label or "",
@@ -175,6 +176,14 @@ def drawn(
         confidence=_confidence(annotation),
         spoken=spoken,
     )
+
+
+def _sound_marks(shape: Any, annotation: Annotation, labels: Labels, view: View) -> list[Mark]:
+    """The marks of a shape that can be drawn."""
+    try:
+        return [mark for mark in _marks(shape, annotation, labels, view) if _sound(mark)]
+    except (OverflowError, ValueError):  # a number that no float holds, an angle without end
+        return []
 
 
 def _telling(shapes: Sequence[Any]) -> Iterator[Any]:
@@ -273,7 +282,7 @@ def _envelope(marks: Sequence[Mark]) -> geometry.Bounds | None:
 
 def _confidence(annotation: Annotation) -> float | None:
     value = annotation.confidence
-    return None if value is None or not math.isfinite(value) else float(value)
+    return None if value is None or not geometry.finite(value) else float(value)
 
 
 # --- details -------------------------------------------------------------------------------------------
@@ -285,7 +294,8 @@ def _details(annotation: Annotation, change: ObjectDiff | None) -> Iterator[str]
     """What there is to know about an object, a line each."""
     name = printable(annotation.label or "without a label")
     if annotation.confidence is not None:
-        name += f" {annotation.confidence:.4g}"
+        score = _confidence(annotation)
+        name += f" {_short(annotation.confidence)}" if score is None else f" {score:.4g}"
     elif annotation.is_prediction:
         name += " (prediction)"
     yield _line(name)

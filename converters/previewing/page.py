@@ -17,25 +17,26 @@ from typing import IO
 
 import msgspec
 
-from nucleus_convert.converters.difftext import printable
 from nucleus_convert.converters.previewing.draw import Area, Drawn, Labels, Mark, Stroke
+from nucleus_convert.converters.previewing.names import Names
 from nucleus_convert.converters.previewing.scene import Card
+from nucleus_convert.converters.wording import printable
 
 WIDE = 1.9
 """Width to height from which on a card is flat."""
-NAMES_UP_TO = 14
-"""Objects of one item up to which their names are written beside them."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What the page is of.
 
     ``sides`` names the two data sets, or labels and predictions; it is empty where there is but one.
-    ``compared`` says whether objects have a fate: added, removed, changed, same.
+    ``compared`` says whether objects have a fate: added, removed, changed, same. ``nothing`` says why, if there is
+    nothing to show.
     """
 
     title: str
     facts: str
+    nothing: str
     sides: tuple[str, str] | None = None
     compared: bool = False
 
@@ -69,7 +70,7 @@ def write(file: IO[str], cards: Iterable[Card], about: About, labels: Labels, na
         script=script,
         script_hash=_digest(script),
         controls="\n".join(_controls(about, labels, numbers, counts, graded=graded)),
-        cards="\n".join(made),
+        cards="\n".join(made) or f"<p>Nothing to show: {_text(about.nothing)}.</p>",
     )
     file.write(whole)
 
@@ -146,7 +147,7 @@ def _card(card: Card, numbers: dict[str, int]) -> Iterator[str]:
         yield f'<rect width="{width}" height="{height}" fill="#5b6270"/>'
     if card.sensor is not None:
         yield from _metres(card)
-    names = _Names(card) if len(card.things) <= NAMES_UP_TO else None
+    names = Names(card, card.unit)
     yield f'</svg><svg class="view marks" {box} role="img" aria-label="{_text(card.name)}">'
     for thing in card.things:
         if thing.marks:
@@ -188,40 +189,17 @@ def _desc(thing: Drawn) -> str:
     return f"<desc>{lines}</desc>"
 
 
-class _Names:
-    """Where names go: none over another."""
-
-    def __init__(self, card: Card) -> None:
-        self._card = card
-        self._size = 12 * card.unit
-        self._taken: list[tuple[float, float, float]] = []
-
-    def of(self, thing: Drawn) -> str:
-        """The name as an element; empty where there is no room, or nothing to name."""
-        if thing.anchor is None or not thing.label:
-            return ""
-        size, unit = self._size, self._card.unit
-        x = min(max(thing.anchor[0], 0.0), self._card.width)
-        # The second one's names go below: the first one's are above.
-        above, below = thing.anchor[1] - 4 * unit, thing.foot + 0.95 * size + 2 * unit
-        y = min(max(below, size), self._card.height - 0.3 * size) if thing.side == "b" else max(above, size)
-        text = thing.label[:40] if thing.confidence is None else f"{thing.label[:40]} {thing.confidence:.2f}"
-        end = x + 0.62 * size * len(text)
-        if any(x < right and left < end and abs(y - line) < size for left, right, line in self._taken):
-            return ""
-        self._taken.append((x, end, y))
-        return f'<text x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}">{_text(text)}</text>'
-
-
-def _thing(thing: Drawn, card: Card, numbers: dict[str, int], names: _Names | None) -> Iterator[str]:
+def _thing(thing: Drawn, card: Card, numbers: dict[str, int], names: Names) -> Iterator[str]:
     side = " b" if thing.side == "b" else ""
     yield f'<g class="o{side}"{_data(thing, numbers)} stroke="{thing.colour}" fill="{thing.colour}">{_desc(thing)}'
     if thing.trail is not None:
         yield f'<polyline class="trail" points="{_points(thing.trail.points)}"/>'
     for mark in thing.marks:
         yield _mark(mark, card.unit)
-    if names is not None:
-        yield names.of(thing)
+    name = names.of(thing)
+    if name is not None:
+        x, y, size = map(_number, (name.x, name.y, name.size))
+        yield f'<text x="{x}" y="{y}" font-size="{size}">{_text(name.text)}</text>'
     yield "</g>"
 
 

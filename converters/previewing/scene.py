@@ -14,14 +14,14 @@ import msgspec
 from nucleus_convert.converters import measure
 from nucleus_convert.converters.checking.problems import Problem
 from nucleus_convert.converters.diff import ItemDiff, ObjectDiff
-from nucleus_convert.converters.difftext import named, printable, said
+from nucleus_convert.converters.difftext import named, said
 from nucleus_convert.converters.model import Annotation, Cuboid, Item
 from nucleus_convert.converters.previewing import draw, pictures, views
 from nucleus_convert.converters.previewing.draw import Drawn, Labels, Side, Stroke
 from nucleus_convert.converters.previewing.pictures import Finder, Small
 from nucleus_convert.converters.previewing.sample import Chosen
 from nucleus_convert.converters.previewing.views import Ground, Picture
-from nucleus_convert.converters.summary import plural
+from nucleus_convert.converters.wording import plural, printable
 
 FALLBACK = 100.0
 """Width and height, in pixels, of an item of which nothing says how large it is."""
@@ -127,7 +127,7 @@ def _is_flat(item: Item, path: Path | None, annotations: Sequence[Annotation]) -
 def _size(item: Item, picture: Small | None, annotations: Iterable[Annotation]) -> tuple[float, float]:
     """Width and height of the item; of its picture; or of what is drawn."""
     if item.width and item.height and item.width > 0 and item.height > 0:
-        return item.width, item.height
+        return min(item.width, draw.FAR), min(item.height, draw.FAR)
     if picture is not None:
         return picture.width, picture.height
     right = bottom = 0.0

@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nucleus_convert.converters.difftext import printable
 from nucleus_convert.converters.previewing.draw import Area, Drawn, Labels, Mark, Stroke
-from nucleus_convert.converters.previewing.page import NAMES_UP_TO
+from nucleus_convert.converters.previewing.names import Names
 from nucleus_convert.converters.previewing.scene import Card
+from nucleus_convert.converters.wording import printable
 
 CELL = 300
 """Width and height of the pictures, in pixels."""
@@ -72,15 +72,12 @@ def _cell(card: Card) -> Any:
     for thing in card.things:
         fine = _over(fine, thing, sizes)
     cell = fine.resize(size, Image.Resampling.LANCZOS)
-    if len(card.things) <= NAMES_UP_TO:
-        pen = ImageDraw.Draw(cell)
-        font = ImageFont.load_default(FONT - 1)
-        for thing in card.things:
-            if thing.anchor is not None and thing.label:
-                at = thing.anchor[0] * sizes[0] / FINE, thing.anchor[1] * sizes[1] / FINE - FONT - 2
-                place = max(1.0, at[0]), max(1.0, at[1])
-                name = _latin(thing.label[:30])
-                pen.text(place, name, (255, 255, 255), font, stroke_width=2, stroke_fill=(16, 20, 28))
+    pen = ImageDraw.Draw(cell)
+    font = ImageFont.load_default(FONT - 1)
+    names = Names(card, card.width / cell.width)
+    for name in filter(None, map(names.of, card.things)):
+        place = max(1.0, name.x * sizes[0] / FINE), name.y * sizes[1] / FINE
+        pen.text(place, _latin(name.text), (255, 255, 255), font, "ls", stroke_width=2, stroke_fill=(16, 20, 28))
     whole = Image.new("RGB", (CELL, size[1]), PAPER)
     whole.paste(cell, ((CELL - size[0]) // 2, 0))
     return whole

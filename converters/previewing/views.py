@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nucleus_convert.converters import frames
+from nucleus_convert.converters import frames, geometry
 from nucleus_convert.converters.model import Annotation, Camera, Cuboid
 
 Array = npt.NDArray[np.float64]
@@ -129,7 +129,7 @@ def ground(annotations: Iterable[Annotation]) -> Ground:
     xs, ys = [0.0], [0.0]
     for annotation in annotations:
         shape = annotation.shape(Cuboid)
-        if shape is not None and math.isfinite(shape.x + shape.y + shape.length + shape.width):
+        if shape is not None and geometry.finite(shape.x, shape.y, shape.length, shape.width):
             half = math.hypot(shape.length, shape.width) / 2
             xs += (shape.x - half, shape.x + half)
             ys += (shape.y - half, shape.y + half)
@@ -148,7 +148,7 @@ _EDGES = (
 def _corners(shape: Cuboid) -> Array | None:
     """The corners (8, 3), the front two first: four of the bottom going round, then those above them."""
     numbers = (shape.x, shape.y, shape.z, shape.length, shape.width, shape.height, shape.yaw)
-    if not all(math.isfinite(number) and abs(number) < FAR for number in numbers):
+    if not all(geometry.finite(number) and abs(number) < FAR for number in numbers):
         return None
     centre, size = [(shape.x, shape.y, shape.z)], [(shape.length, shape.width, shape.height)]
     corners: Array = frames.lidar_corners(centre, size, [shape.yaw])[0]

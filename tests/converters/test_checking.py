@@ -35,6 +35,7 @@ from nucleus_convert import (
     Taxonomy,
     from_records,
 )
+from nucleus_convert.cli import run
 from nucleus_convert.converters import geometry, looks, masks, pipeline
 from nucleus_convert.converters.checking import crossing as crossings
 from nucleus_convert.converters.checking.catalogue import RULES, Code, Level
@@ -185,6 +186,13 @@ def test_a_hostile_ring_is_left_open() -> None:
     found, left_open = crossed([comb, list(BOWTIE)], budget=2_000)
     assert left_open == [True, False]
     assert found == [False, True]
+
+
+def test_many_more_rings_than_sixteen_bits_count() -> None:
+    rings: list[list[float]] = [[0, 0, 4, 0, 0, 3]] * 70_000
+    rings[0] = rings[1 << 16] = rings[-1] = list(BOWTIE)
+    found, _ = crossed(rings)
+    assert [number for number, one in enumerate(found) if one] == [0, 1 << 16, 69_999]
 
 
 # --- duplicates ----------------------------------------------------------------------------------------
@@ -375,3 +383,37 @@ def test_different_texts_are_bounded() -> None:
 def test_every_code_has_a_rule() -> None:
     assert set(RULES) == set(Code)
     assert all(rule.text and rule.advice.endswith(".") for rule in RULES.values())
+
+
+# --- any numbers at all --------------------------------------------------------------------------------
+
+NUMBERS = ("shapes", "attributes", "confidence", "class_pdf")
+ODD = {"10^400": 10**400, "2^63": 2**63, "10^30": 10**30, "1e308": 1e308, "-1e308": -1e308, "0": 0, "-1": -1}
+
+
+@pytest.mark.parametrize("number", ODD.values(), ids=ODD)
+def test_no_number_stops_a_look(number: float, tmp_path: Path, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each shape of the model with one number in all places, through every command that looks."""
+
+    def changed(value: Any, *, inside: bool = False) -> Any:
+        if isinstance(value, dict):
+            return {key: changed(inner, inside=inside or key in NUMBERS) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [changed(inner, inside=inside) for inner in value]
+        return number if inside and type(value) in (int, float) else value
+
+    source = fixtures / "ir/everything/labels.ndjson"
+    header, *rows = [json.loads(line) for line in source.read_text().splitlines()]
+    path = tmp_path / "odd.ndjson"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [header, *map(changed, rows)]))
+    monkeypatch.chdir(tmp_path)
+    both = (str(source), str(path))
+    for command in (
+        ["inspect", str(path)],
+        ["check", str(path), "--as", "nucleus"],
+        ["diff", *both, "--on-error", "skip", "--overlap", "0"],
+        ["preview", str(path), "--pick", "problems", "-o", "problems.html", "--png", "problems.png"],
+        ["preview", str(path), "-o", "page.html", "--png", "page.png"],
+        ["preview", *both, "-o", "both.html", "--png", "both.png"],
+    ):
+        assert run(command) in (0, 1, 3)

@@ -27,7 +27,7 @@ from nucleus_convert import (
     from_records,
 )
 from nucleus_convert.converters import looks, pipeline, showing
-from nucleus_convert.converters.inspecting import tables
+from nucleus_convert.converters.inspecting import sheet, tables
 from nucleus_convert.converters.inspecting.statistics import (
     LABELS,
     NAMES,
@@ -101,7 +101,10 @@ def test_the_numbers_by_hand(tmp_path: Path) -> None:
         **{"kinds": {"box": 2, "polygon": 1}, "small": 1, "medium": 1, "large": 0},
     }
     assert (dog["objects"], dog["items"], dog["predictions"], dog["small"], dog["large"]) == (3, 2, 2, 1, 1)
-    assert eel == {"label": "eel", "declared": True, "id": 3, "parent": None, "objects": 0, "items": 0}
+    assert eel == {
+        **{"label": "eel", "declared": True, "id": 3, "parent": None, "objects": 0, "items": 0, "predictions": 0},
+        **{"kinds": {}, "small": 0, "medium": 0, "large": 0},
+    }
     age, fur = found["attributes"]
     assert (age["name"], age["count"], age["types"], age["min"], age["max"]) == (
         "age",
@@ -233,7 +236,7 @@ def test_a_page_needs_nothing_and_runs_nothing(tmp_path: Path) -> None:
     assert not {name for _, attrs in page.tags for name in attrs} & {"src", "href", "onload", "onclick", "srcset"}
     assert "url(" not in target.read_text()
     assert "@import" not in target.read_text()
-    assert "<script>alert(1)</script>[bold]\N{REPLACEMENT CHARACTER}[31m" in page.text
+    assert "<script>alert(1)</script>[bold]\\x1b[31m" in page.text
     assert "\x1b" not in page.text
 
 
@@ -304,3 +307,17 @@ def test_a_broken_row_hides_nothing(tmp_path: Path) -> None:
     assert looked.error is None
     assert looked.statistics.objects == 32
     assert looked.problems.count("unreadable") == 2
+
+
+def test_a_range_of_one_number_is_that_number() -> None:
+    records = [
+        Record(Item(id=n, scene=SceneRef(id="s", frame=n)), (Annotation(track=n % 2, label="a"),) if n < 4 else ())
+        for n in range(100)
+    ]
+    counted = Statistics()
+    for record in records:
+        counted.add(record, [])
+    facts = dict(sheet.facts(Header(), counted))
+    assert facts["Tracks"] == "2 of 2 objects, median 2"
+    assert facts["Scenes"] == "1 scene of 100 items"
+    assert facts["Objects"] == "4; 0.04 an item (0 to 1, median 0)"

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from nucleus_convert import Code, ConvertError, png_to_rle, rle_to_png
 from nucleus_convert.cli import run
-from nucleus_convert.converters import filenames
+from nucleus_convert.converters import filenames, registry
 from nucleus_convert.converters.compose import PIXELS_COVERED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +25,27 @@ SAMPLES = Path("/work/shared/samples")
 def rle(mask: np.ndarray) -> dict[str, Any]:
     encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
+
+
+@pytest.mark.parametrize("kept", [1, 5_000])
+def test_a_long_line_of_a_data_set_is_no_mask(tmp_path: Path, kept: int) -> None:
+    """One line over a megabyte, as json.dump writes it, with a mask near its beginning."""
+    mask = rle(np.ones((3, 4), bool))
+    images = [{"id": n, "file_name": f"[{n}].jpg", "height": 3, "width": 4} for n in range(kept)]
+    rows = [{"id": n, "image_id": 0, "category_id": 1, "iscrowd": 1, "segmentation": mask} for n in range(12_000)]
+    data = {"images": images, "annotations": rows, "categories": [{"id": 1, "name": "a"}]}
+    path = tmp_path / "big.json"
+    path.write_text(json.dumps(data))
+    assert path.stat().st_size > 1 << 20
+    assert registry.detect(path) == "coco"
+
+
+@pytest.mark.parametrize("row", [{}, {"image": "a[", "label": '"['}])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_mask_of_more_than_a_megabyte_is_a_mask(tmp_path: Path, row: dict[str, Any], inner: bool) -> None:
+    mask = {"size": [600, 600], "counts": [1] * (600 * 600)}
+    line = {**row, "segmentation": mask} if inner else {**row, **mask}
+    assert registry.detect(write_lines(tmp_path / "masks.jsonl", [line])) == "rle"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

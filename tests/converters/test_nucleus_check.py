@@ -26,7 +26,8 @@ from nucleus_convert import convert
 from nucleus_convert.converters import looks
 from nucleus_convert.converters.checking.catalogue import RULES, Code, Level
 from nucleus_convert.converters.checking.problems import Problems
-from nucleus_convert.converters.nucleus import ReadOptions, Setting, examine
+from nucleus_convert.converters.nucleus import ReadOptions, Setting, examine, examiner
+from nucleus_convert.converters.nucleus.maskcheck import MaskCheck
 from nucleus_convert.formats.nucleus import wire
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -702,6 +703,26 @@ def test_another_format_as_an_upload(tmp_path: Path) -> None:
     assert problems.count(Code.LOCAL_FILE) == 0
     assert not any(where.file for problem in problems.sorted() for where in problem.examples)
     assert looks.check(path).problems.count(Code.DUPLICATE_REFERENCE_ID) == 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "examples/park/annotations/instances.json",
+        "examples/street",
+        "fixtures/cvat/images",
+        "fixtures/cvat/video",
+        "fixtures/ir/everything/labels.ndjson",
+        "fixtures/kitti/tracking",
+        "fixtures/yolo/obb",
+    ],
+)
+def test_skimming_our_own_rows_tells_what_reading_them_tells(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Geometry of rows that were just written is not decoded, nor are masks: no rule asks for it."""
+    skimmed = looks.check(ROOT / source, target="nucleus").problems.to_list()
+    monkeypatch.setattr(wire, "SkimmedRow", wire.AnyRow)
+    monkeypatch.setattr(examiner, "MaskCheck", lambda *given, ours: MaskCheck(*given, ours=False))
+    assert skimmed == looks.check(ROOT / source, target="nucleus").problems.to_list()
 
 
 def test_what_leads_out_of_the_image_root_hides_nothing(tmp_path: Path) -> None:

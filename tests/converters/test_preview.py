@@ -557,6 +557,53 @@ def test_the_contact_sheet_shows_shapes_where_they_are(tmp_path: Path) -> None:
     assert 0.3 < np.mean(edge) < 0.8  # dashed
 
 
+@pytest.mark.parametrize(
+    ("pick", "two", "said"),
+    [
+        (None, True, "Nothing to show: no item differs."),
+        ("problems", False, "Nothing to show: no item has a problem that can be told of it alone."),
+        (None, False, "Nothing to show: there are no items."),
+    ],
+)
+def test_an_empty_page_says_why(tmp_path: Path, pick: Any, two: bool, said: str) -> None:
+    labels = many(4) if two or pick else from_records(Header(), [])
+    assert f"<p>{said}</p>" in html(labels, tmp_path, labels if two else None, pick=pick)
+    assert "Nothing to show" not in html(many(4), tmp_path)
+
+
+def test_names_of_two_data_sets_are_not_written_over_each_other(tmp_path: Path) -> None:
+    """On the sheet as on the page: the first one's above, the second one's below."""
+
+    def named(label: str) -> LabelSet:
+        thing = Annotation(label=label, shapes=(Box(20, 30, 40, 20),), id=1)
+        item = Item(id=1, width=100, height=80)
+        return from_records(Header(labels=(Label(name=label, color="#000000"),)), [Record(item, (thing,))])
+
+    target = tmp_path / "sheet.png"
+    preview.make(looked(named("MMMM"), tmp_path), looked(named("WWWW"), tmp_path), preview.Plan(png=target, columns=1))
+    with Image.open(target) as image:
+        white = np.asarray(image.convert("RGB"))[14 : 14 + 240, 14 : 14 + 300].min(axis=2) > 235
+    rows = np.flatnonzero(white.any(axis=1))
+    # Of 3 pixels each: the box's edges are at 90 and 150, one name stands above and one below.
+    assert rows.min() > 70
+    assert set(rows[rows < 100]) <= set(range(70, 92))
+    assert set(rows[rows >= 100]) <= set(range(148, 170))
+    assert (rows < 92).any()
+    assert (rows > 148).any()
+
+
+@pytest.mark.parametrize(("width", "height"), [(10**30, 1), (1, 10**30), (10**400, 10**400), (1, 1)])
+def test_sizes_that_no_picture_has_are_no_crash(tmp_path: Path, width: int, height: int) -> None:
+    things = tuple(
+        Annotation(label="car", shapes=(shape,))
+        for shape in (Box(0, 0, 10, 10), Box(10**400, 0, 1, 1), Polygon((((0, 0, 10**400, 1, 2, 2),),)))
+    )
+    item = Item(id=1, width=width, height=height)
+    labels = from_records(Header(labels=(Label(name="car"),)), [Record(item, things)])
+    text = html(labels, tmp_path, png=tmp_path / "sheet.png", pick="problems")
+    assert "nan" not in text.split("<main>")[1].split("</main>")[0]
+
+
 def test_assets_are_in_the_package() -> None:
     for name in ("page.html", "page.css", "page.js"):
         assert page._asset(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError
 from nucleus_convert.formats import jsonstream
-from nucleus_convert.formats.jsonstream import JsonDocument, Rows, line_at, scan_lines
+from nucleus_convert.formats.jsonstream import JsonDocument, LineIndex, Rows, line_at, scan_lines
 
 STABLE = settings(
     deadline=None,
@@ -368,6 +369,31 @@ def test_line_at(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"a\nb\r\nc")
     assert [line_at(path, offset) for offset in range(8)] == [1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_bad_rows_hold_nothing_in_a_circle(tmp_path: Path) -> None:
+    """An error's traceback knows the block that it was found in, whose list has the error."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1}\n' + "[]\n" * 40)
+    decoder = msgspec.json.Decoder(Probe)
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(isinstance(probe, Exception) for rows in scan_lines(path, decoder) for probe in rows.probes) == 40
+        assert gc.collect() < 40
+    finally:
+        gc.enable()
+
+
+def test_lines_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any order, over the bounds of blocks, and beyond the end."""
+    path = tmp_path / "a"
+    path.write_bytes(b"ab\n" * 100)
+    monkeypatch.setattr(LineIndex, "BLOCK", 7)
+    index = LineIndex(path)
+    offsets = [*range(305), *range(304, -1, -1), *range(0, 300, 17)]
+    assert [index.at(offset) for offset in offsets] == [1 + min(offset, 300) // 3 for offset in offsets]
+    assert LineIndex(path).at(299) == 100
 
 
 # ---------------------------------------------------------------------- lines
