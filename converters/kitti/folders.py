@@ -9,11 +9,10 @@ from pathlib import Path
 import msgspec
 
 from nucleus_convert.converters.imagefile import is_image
-from nucleus_convert.formats.kitti import labels
+from nucleus_convert.formats.kitti import labels, tracklets
 from nucleus_convert.formats.kitti.labels import Kind
 
 SIDE_FILE = "nucleus_convert.kitti.jsonl"
-TRACKLETS = "tracklet_labels.xml"
 _LABELS = ("label_{n}", "label_0{n}", "label", "labels")
 _IMAGES = ("image_{n}", "image_0{n}", "image", "images", "data")
 _SETS = "ImageSets"
@@ -56,34 +55,51 @@ def find(source: Path, camera: int, *, told: bool = False) -> list[Part]:
     if source.is_file():
         kind = _kind_of(source, told=told) if source.suffix == ".txt" else None
         return [] if kind is None else [Part("", kind, labels="", one=source.name)]
+    if is_drive(source):
+        return []
     here = _part(source, "", camera, told=told)
     if here is not None:
         return [here]
-    parts = [_part(source, f"{name}/", camera, told=told) for name in _folders(source)]
+    parts = [
+        _part(source, f"{name}/", camera, told=told) for name in _folders(source) if not is_drive(source / name)
+    ]
     found = [part for part in parts if part is not None]
     if any(part.labels is not None or part.semantic or part.instance for part in found):
         return found
-    kind = _first_kind(source, told=told)
+    # A day's calibration is no label file.
+    kind = None if drives(source) else _first_kind(source, told=told)
     return [Part("", kind, labels="")] if kind is not None else []
 
 
-def tracklet_files(source: Path) -> list[Path]:
-    """The tracklet files of raw drives in a folder, or the one that the source is."""
+def drives(source: Path) -> list[Path]:
+    """The folders of raw drives: the source, or those in it or in its days' folders; or a file of tracklets itself."""
     if source.is_file():
         return [source] if source.suffix == ".xml" and _is_tracklets(source) else []
-    found = [*source.glob(TRACKLETS), *source.glob(f"*/{TRACKLETS}"), *source.glob(f"*/*/{TRACKLETS}")]
-    return sorted(path for path in found if _is_tracklets(path))
+    if is_drive(source):
+        return [source]
+    found: list[Path] = []
+    for folder in (source / name for name in _folders(source)):
+        inner = [] if is_drive(folder) else [folder / name for name in _folders(folder)]
+        found += [one for one in (inner or [folder]) if is_drive(one)]
+    return found
+
+
+def is_drive(folder: Path) -> bool:
+    """Whether a folder is a raw drive: it has tracklets, or frames below ``data``, as no other layout has."""
+    return (folder / tracklets.FILE).is_file() or any(
+        (folder / name / "data").is_dir() for name in ("velodyne_points", *(f"image_0{n}" for n in range(4)))
+    )
 
 
 def sniff(source: Path, camera: int = 2) -> str | None:
     """None if the source is KITTI's; otherwise what is missing."""
     if source.is_dir() and (source / SIDE_FILE).is_file():
         return None
-    if find(source, camera) or tracklet_files(source):
+    if find(source, camera) or drives(source):
         return None
     if source.is_file():
         return "no text of rows with 15 to 18 columns, and no tracklet_labels.xml"
-    return "no label folder (label_2, label_02) or text files of rows with 15 to 18 columns, no tracklet_labels.xml"
+    return "no label folder (label_2, label_02) or text files of rows with 15 to 18 columns, no raw drive"
 
 
 def _is_tracklets(path: Path) -> bool:

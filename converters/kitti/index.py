@@ -63,7 +63,7 @@ class Index:
                 self._tracking(number, part)
             else:
                 self._object(number, part)
-        for path in [] if parts else folders.tracklet_files(given):
+        for path in folders.drives(given):
             self._raw(raw.drive_of(root, path, options.dialect))
 
     def scored(self) -> bool:
@@ -197,22 +197,32 @@ class Index:
     # ------------------------------------------------------------------ raw drives
 
     def _raw(self, drive: raw.Drive) -> None:
-        folder, _, _ = drive.path.rpartition("/")
-        prefix = f"{folder}/" if folder else ""
+        if any(drive.scene == scene.id for scene in self.scenes):
+            drive = drive._replace(scene=drive.folder)
+        prefix = f"{drive.folder}/" if drive.folder else ""
         for what, line in drive.document.odd:
             self.report.add(
                 Code.VALUE_NORMALISED, what, format=FORMAT, where=Where(file=str(self.root / drive.path), line=line)
             )
-        self.report.add(
-            Code.ASSUMED, f"tracklets of the kind '{drive.dialect}' (option dialect)", format=FORMAT,
-            where=Where(file=str(self.root / drive.path)),
-        )  # fmt: skip
+        if drive.labelled:
+            self.report.add(
+                Code.ASSUMED, f"tracklets of the kind '{drive.dialect}' (option dialect)", format=FORMAT,
+                where=Where(file=str(self.root / drive.path)),
+            )  # fmt: skip
         camera = f"image_0{self.options.camera}"
         clouds = _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".bin"))
         clouds |= _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".pcd"))
         pictures = _frames_of(folders.listing(self.root, f"{prefix}{camera}/data", None))
         times = {name: self._times(f"{prefix}{name}/timestamps.txt") for name in ("velodyne_points", camera)}
-        own = {raw.FOLDER: folder} | raw.scene_extras(drive) | self._raw_calib(prefix)
+        calibrated = self._raw_calib(prefix)
+        if not calibrated:
+            self.report.add(
+                Code.ASSUMED,
+                f"a raw drive with no calibration ({', '.join(calib.RAW_FILES[:2])}): images have no camera",
+                format=FORMAT,
+                where=Where(file=str(self.root / drive.folder)),
+            )
+        own = {raw.FOLDER: drive.folder} | raw.scene_extras(drive) | calibrated
         self.scenes.append(Scene(id=drive.scene, kind="lidar", frame_rate=10, extras={FORMAT: own}))
         count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
         if count > wire.MOST_FRAMES:

@@ -29,13 +29,20 @@ class Drive(NamedTuple):
         scene: the drive's name.
         path: the tracklets, relative to the source.
         dialect: who wrote them.
-        document: their file.
+        document: their file; empty where the drive has none.
+        labelled: whether it has one.
     """
 
     scene: str
     path: str
     dialect: Dialect
     document: wire.Document
+    labelled: bool = True
+
+    @property
+    def folder(self) -> str:
+        """The drive's folder, relative to the source."""
+        return self.path.rpartition("/")[0]
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +58,9 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scene_extras(drive: Drive) -> dict[str, Any]:
-    """What a drive's scene keeps of its tracklets."""
+    """What a drive's scene keeps of its tracklets; nothing of them where it has none."""
+    if not drive.labelled:
+        return {TRACKLETS: []}
     wholes = [
         Whole(**{name: getattr(one, name) for name in Whole.__struct_fields__})
         for one in drive.document.tracklets
@@ -162,6 +171,7 @@ class Tracks:
         own = scene.extras.get(FORMAT, {})
         self.scene = scene.id
         self.wholes = _converted(own.get(TRACKLETS), list[Whole], [])
+        self.labelled = STYLE in own
         self.style = _converted(own.get(STYLE), wire.Style, wire.Style())
         folder = own.get(FOLDER)
         self.folder = safe_path(folder if type(folder) is str else scene.id) if folder != "" else ""
@@ -202,6 +212,11 @@ class Tracks:
                         others=whole.others,
                     )
 
+    @property
+    def posed(self) -> bool:
+        """Whether any poses were added."""
+        return bool(self._runs)
+
     def file(self, name: str) -> str:
         """Where a file of the drive goes."""
         return f"{self.folder}/{name}" if self.folder else name
@@ -240,17 +255,24 @@ def _converted(value: Any, kind: Any, otherwise: Any) -> Any:
 
 
 def drive_of(source: Path, path: Path, dialect: str) -> Drive:
-    """A drive, its tracklets read.
+    """A drive, its tracklets read if it has any.
+
+    Args:
+        source: what names are relative to.
+        path: the drive's folder, or its tracklets.
+        dialect: who wrote them, or "auto".
 
     Raises:
         ReadError: they cannot be read, or are not what tracklets are.
     """
     from nucleus_convert.formats.kitti import trackletxml
 
-    document = trackletxml.load(path)
+    file = path / wire.FILE if path.is_dir() else path
+    labelled = file.is_file()
+    document = trackletxml.load(file) if labelled else wire.Document(wire.Style(), (), ())
     found: Any = dialect
     if dialect == "auto":
-        found = wire.dialect(document, frame_list=(path.parent / "frame_list.txt").is_file())
-    relative = path.relative_to(source).as_posix()
-    name = path.parent.name if "/" in relative else path.resolve().parent.name
-    return Drive(name or "drive", relative, found, document)
+        found = wire.dialect(document, frame_list=(file.parent / "frame_list.txt").is_file())
+    relative = file.relative_to(source).as_posix()
+    name = file.parent.name if "/" in relative else file.resolve().parent.name
+    return Drive(name or "drive", relative, found, document, labelled)

@@ -39,11 +39,11 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     if source.is_dir() and (source / folders.SIDE_FILE).is_file():
         return _ours(source, options)
     parts = folders.find(source, options.camera, told=True)
-    if not parts and not folders.tracklet_files(source):
+    if not parts and not folders.drives(source):
         raise UnknownFormatError(
             f"no KITTI data set: {folders.sniff(source, options.camera)}",
             Where(file=str(source)),
-            "name the folder that holds label_2, label_02 or the text files",
+            "name the folder that holds label_2, label_02, the text files, or a drive's velodyne_points",
         )
     root = source.parent if source.is_file() else source
     index = Index(source, parts, options, report)

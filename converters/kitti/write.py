@@ -14,7 +14,7 @@ from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
-from nucleus_convert.converters.kitti.folders import SIDE_FILE, TRACKLETS
+from nucleus_convert.converters.kitti.folders import SIDE_FILE
 from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, row_text, track_number, with_3d
 from nucleus_convert.converters.kitti.options import WriteOptions
 from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
@@ -23,7 +23,7 @@ from nucleus_convert.converters.model import Annotation, Scene
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
-from nucleus_convert.formats.kitti import calib, timestamps
+from nucleus_convert.formats.kitti import calib, timestamps, tracklets
 from nucleus_convert.formats.kitti import labels as wire
 
 _NEW_TRACKS = 100_000
@@ -244,7 +244,8 @@ class _Tree:
         item = encoded.kept.item
         drive = self._drives[scene]
         if item.kind != "image":
-            encoded.kept = msgspec.structs.replace(encoded.kept, labels=drive.file(TRACKLETS))
+            if drive.labelled or encoded.poses:
+                encoded.kept = msgspec.structs.replace(encoded.kept, labels=drive.file(tracklets.FILE))
             for annotation, size, pose in encoded.poses:
                 drive.add(annotation, frame, size, pose)
         elif encoded.rows:
@@ -259,12 +260,13 @@ class _Tree:
     def finish(self) -> None:
         """Write what is known at the end only: tracklets, times and calibration of raw drives."""
         for tracks in self._drives.values():
-            name = tracks.file(TRACKLETS)
-            self._begun.add(name)
-            self.written.append(self.root / name)
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            for text in tracks.texts():
-                self._put(name, text.encode())
+            if tracks.labelled or tracks.posed:
+                name = tracks.file(tracklets.FILE)
+                self._begun.add(name)
+                self.written.append(self.root / name)
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                for text in tracks.texts():
+                    self._put(name, text.encode())
             for file in calib.RAW_FILES:
                 if file in tracks.days_files:
                     self._put(tracks.day(file), tracks.days_files[file].encode())

@@ -20,6 +20,8 @@ import msgspec
 
 Dialect: TypeAlias = Literal["devkit", "cvat", "datumaro"]
 
+FILE: Final = "tracklet_labels.xml"
+"""What the file is called, in a drive's folder."""
 FIELDS: Final = (
     "tx", "ty", "tz", "rx", "ry", "rz", "state", "occlusion", "occlusion_kf", "truncation", "amt_occlusion",
     "amt_occlusion_kf", "amt_border_l", "amt_border_r", "amt_border_kf",
