@@ -14,6 +14,7 @@ from nucleus_convert.converters.filenames import safe_path, without_suffix
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.objects import (
     FORMAT,
+    LABELLED,
     PICTURES,
     UNLABELLED,
     Meaning,
@@ -69,6 +70,7 @@ class Encoded(msgspec.Struct):
         form: how they are parted.
         calib: its calibration; None: it has none of its own, or the sequence's says it.
         sequence: whether it is a frame of one.
+        labelled: whether it has a label file even if that is empty.
         flat: of a frame of a scene: its tracked objects that are 2-D only, by place among the rows.
         semantic, instance: its pictures.
         cuboids: of a point cloud: its objects that are cuboids.
@@ -82,6 +84,7 @@ class Encoded(msgspec.Struct):
     form: Form = wire.PLAIN
     calib: str | None = None
     sequence: bool = False
+    labelled: bool = True
     flat: dict[int, Annotation] = {}
     semantic: bytes | None = None
     instance: bytes | None = None
@@ -149,6 +152,8 @@ class Rows:
             made.form = form_of(own[FORM])
         if self.settings.classes is not None:
             self._draw(record, made, report)
+        drawn = made.semantic is not None or made.instance is not None
+        made.labelled = own.get(LABELLED, PICTURES in own or not drawn) is not False
         made.calib = self._calib(item, sequence=sequence)
         return made
 

@@ -220,13 +220,20 @@ def listing(root: Path, folder: str | None, suffix: str | None) -> dict[str, str
     return found
 
 
-def subsets(root: Path) -> dict[str, str]:
-    """Stem -> subset, where a list of ImageSets says so: train, val and test; others are unions of them."""
+def subsets(root: Path, prefix: str) -> dict[str, str]:
+    """Stem -> subset, where a list of ImageSets says so: train, val and test; others are unions of them.
+
+    Frames for training and for testing are called alike: of those below ``testing`` only the list of test frames
+    speaks, and of those below ``training`` the others.
+    """
     found: dict[str, str] = {}
+    below = (root / prefix).resolve().name
     for folder in (root / _SETS, root.parent / _SETS):
         if not folder.is_dir():
             continue
         names = {path.stem for path in _texts(folder)}
+        if below in ("training", "testing"):
+            names = {name for name in names if (name == "test") is (below == "testing")}
         plain = [one for one in sorted(names) if one in ("train", "val", "test")] or sorted(names)
         for name in plain:
             for word in (folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").split():

@@ -93,7 +93,7 @@ class Index:
         calibs = folders.listing(root, part.calib, ".txt")
         semantic = folders.listing(root, part.semantic, ".png")
         instance = folders.listing(root, part.instance, ".png")
-        said = folders.subsets(root)
+        said = folders.subsets(root, part.prefix)
         several = len(self.parts) > 1
         guessed = pictured = 0
         for stem in sorted({*files, *pictures, *clouds, *semantic, *instance}):

@@ -19,6 +19,8 @@ from nucleus_convert.formats.kitti.labels import DONT_CARE, Row
 
 FORMAT = "kitti"
 TEXT, ALPHA, SCORES, RESULTS, PICTURES = "text", "alpha", "scores", "results", "pictures"
+LABELLED = "labelled"
+"""False on an item that has no label file, as frames for testing have none; an empty file says something else."""
 UNLABELLED = "unlabelled"
 NEAR = 1e-6
 """Metres, pixels or radians by which an object may differ from its row and still be the same."""

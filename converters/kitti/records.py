@@ -14,7 +14,7 @@ from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.index import Entry, read_bytes
-from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, Meaning, objects_of
+from nucleus_convert.converters.kitti.objects import FORMAT, LABELLED, PICTURES, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
 from nucleus_convert.converters.model import Annotation, Item, Record, SceneRef
@@ -120,6 +120,8 @@ class _Reader:
             rows, form = self._rows(entry)
             if form != wire.PLAIN:
                 own[FORM] = msgspec.to_builtins(form)
+        elif entry.drive is None:
+            own[LABELLED] = False
         masks = self._masks(entry, own)
         item = self._item(entry, view, own)
         if rows and any(row.has_3d for row in rows):

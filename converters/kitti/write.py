@@ -180,8 +180,7 @@ class _Tree:
         for folder, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
             if data is not None:
                 self._put(f"{encoded.prefix}{folder}/{stem}.png", data)
-        # A set of pictures only has no label files.
-        if rows or not (results or self._results or encoded.semantic or encoded.instance):
+        if rows or (encoded.labelled and not (results or self._results)):
             changes["labels"] = f"{encoded.prefix}label_{self.options.camera}/{stem}.txt"
             self._put(changes["labels"], encoded.form.joined([row.text for row in rows]).encode())
         if results or (self._results and not rows):

@@ -90,3 +90,49 @@ def test_damaged_tracklets_are_named_not_passed_over(fixtures: Path, tmp_path: P
     (tmp_path / "raw" / DAY / DRIVE / "tracklet_labels.xml").write_text("<!-- cut short")
     with pytest.raises(ConvertError, match=r"tracklet_labels\.xml:1: not well-formed"):
         read(tmp_path / "raw", "kitti")
+
+
+# ---------------------------------------------------------------------- the object benchmark
+
+ROW = "Car 0.00 0 1.55 10.00 20.00 30.00 40.00 1.50 1.60 4.00 2.00 1.65 20.00 0.50\n"
+
+
+def benchmark(root: Path) -> Path:
+    """Two frames for training and two for testing, called alike, as the benchmark has them; the usual lists."""
+    for part in ("training", "testing"):
+        for name in ("000000", "000001"):
+            for folder in ("image_2", *(["label_2"] if part == "training" else [])):
+                (root / part / folder).mkdir(parents=True, exist_ok=True)
+            (root / part / f"image_2/{name}.png").touch()
+            if part == "training":
+                (root / f"training/label_2/{name}.txt").write_text(ROW)
+    (root / "ImageSets").mkdir()
+    for name, ids in (("train", "0"), ("val", "1"), ("trainval", "01"), ("test", "01")):
+        (root / f"ImageSets/{name}.txt").write_text("".join(f"00000{i}\n" for i in ids))
+    return root
+
+
+SUBSETS = {
+    "testing/image_2/000000.png": "test",
+    "testing/image_2/000001.png": "test",
+    "training/image_2/000000.png": "train",
+    "training/image_2/000001.png": "val",
+}
+
+
+def test_lists_of_test_frames_do_not_speak_of_training_frames_of_the_same_name(tmp_path: Path) -> None:
+    root = benchmark(tmp_path / "kitti")
+    assert {str(one.item.id): one.item.subset for one in records(root)} == SUBSETS
+    for part in ("training", "testing"):
+        found = {f"{part}/{one.item.id}": one.item.subset for one in records(root / part)}
+        assert found == {name: subset for name, subset in SUBSETS.items() if name.startswith(part)}
+
+
+def test_lists_and_unlabelled_frames_come_back(tmp_path: Path) -> None:
+    """The test frames have no label files, and get none: an empty one would say that nothing is to be seen."""
+    root = benchmark(tmp_path / "kitti")
+    assert there_and_back(root, tmp_path) == texts(root)
+    for way in ("coco", "yolo"):
+        convert(root, tmp_path / way, source="kitti", target=way)
+        convert(tmp_path / way, tmp_path / f"{way}-back", source=way, target="kitti")
+        assert texts(tmp_path / f"{way}-back") == texts(root)
