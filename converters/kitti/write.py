@@ -98,6 +98,12 @@ def _frames(chunks: Iterator[list[Encoded]]) -> Iterator[list[Encoded]]:
         yield group
 
 
+def _sensor(encoded: Encoded) -> str | None:
+    """The sensor that a record is of, in a scene."""
+    scene = encoded.kept.item.scene
+    return None if scene is None else scene.sensor
+
+
 class _Tree:
     """The folder that is written."""
 
@@ -120,7 +126,12 @@ class _Tree:
         self._rows = Rows(settings)
         self._names = Names()
         self._folders: set[Path] = set()
-        self._sequences: dict[str, str] = {}
+        self._sequences: dict[tuple[str, str | None], str] = {}
+        """Scene and sensor -> the label file, without suffix."""
+        self._main: dict[str, str | None] = {}
+        """Scene -> the sensor whose images its rows are of."""
+        self._still: dict[tuple[str, str | None], str | None] = {}
+        """Scene and sensor -> calibration, as long as all frames have the same."""
         self._tracks: dict[str, dict[Any, int]] = {}
         self._forms = {
             scene.id: form for scene in labels.header.scenes if (form := scene.extras.get(FORMAT, {}).get(FORM))
@@ -141,9 +152,12 @@ class _Tree:
 
     def add(self, group: list[Encoded]) -> None:
         """Write the records of a frame."""
+        image = self._labelled_image(group)
+        if image is not None and image.frame is not None:
+            self._main.setdefault(image.frame[0], _sensor(image))
         cuboids = [one for encoded in group for one in encoded.cuboids]
         if cuboids:
-            self._place(cuboids, group)
+            self._place(cuboids, group, image)
         for encoded in group:
             if encoded.frame is not None and encoded.frame[0] in self._drives:
                 self._pose(encoded)
@@ -152,6 +166,15 @@ class _Tree:
             if self.options.images != "none":
                 self._media(encoded)
             self._put(SIDE_FILE, side.ENCODE(encoded.kept) + b"\n")
+
+    def _labelled_image(self, group: list[Encoded]) -> Encoded | None:
+        """The image of a frame that the label file is of: the camera's, or else the one that the scene began with."""
+        images = [one for one in group if one.kept.item.kind == "image"]
+        wanted = next((one for one in images if str(_sensor(one)).endswith(f"_{self.options.camera}")), None)
+        if wanted is None and images and images[0].frame is not None:
+            main = self._main.get(images[0].frame[0])
+            wanted = next((one for one in images if _sensor(one) == main), None)
+        return wanted or (images[0] if images else None)
 
     def _put(self, name: str, data: bytes) -> None:
         """Write a file, or more of it."""
@@ -209,17 +232,29 @@ class _Tree:
     def _of_sequence(self, encoded: Encoded, rows: list[Line], results: list[Line]) -> None:
         assert encoded.frame is not None
         scene, frame = encoded.frame
-        name = self._sequences.get(scene)
+        sensor = _sensor(encoded)
+        main = sensor == self._main.get(scene)
+        if not (main or rows or results):  # further cameras have files where they have rows
+            return
+        key = scene, sensor
+        name = self._sequences.get(key)
         if name is None:
-            wanted = f"{encoded.prefix}label_0{self.options.camera}/{safe_path(self._named[scene])}"
-            name = self._sequences[scene] = self._names.free(wanted)
+            stem = self._named[scene] if main else f"{self._named[scene]}_{sensor}"
+            wanted = f"{encoded.prefix}label_0{self.options.camera}/{safe_path(stem)}"
+            name = self._sequences[key] = self._names.free(wanted)
+            self._still[key] = encoded.calib
             if encoded.calib is not None:
                 self._put(f"{encoded.prefix}calib/{name.rpartition('/')[2]}.txt", encoded.calib.encode())
-        files = {"labels": f"{name}.txt"}
-        form = form_of(self._forms.get(scene, {}))
-        text = form.joined([self._lead(row, scene, frame) + row.text for row in rows])
-        self._put(files["labels"], text.encode())
-        if results:
+        elif self._still.get(key) != encoded.calib and self._still.pop(key, None) is not None:
+            what = "camera that moves within its sequence"
+            self.report.add(Code.CARRIED, what, format=FORMAT, where=Where(item=str(encoded.kept.item.id)))
+        files = {}
+        if rows or (main and encoded.labelled and not (results or self._results)):
+            files["labels"] = f"{name}.txt"
+            form = form_of(self._forms.get(scene, {})) if main else wire.PLAIN
+            text = form.joined([self._lead(row, scene, frame) + row.text for row in rows])
+            self._put(files["labels"], text.encode())
+        if results or (main and self._results and not rows):
             files["results"] = f"{encoded.prefix}results/data/{name.rpartition('/')[2]}.txt"
             text = "".join(f"{self._lead(row, scene, frame)}{row.text}\n" for row in results)
             self._put(files["results"], text.encode())
@@ -279,17 +314,8 @@ class _Tree:
 
     # ------------------------------------------------------------------ cuboids of point clouds
 
-    def _place(self, cuboids: list[Annotation], group: list[Encoded]) -> None:
+    def _place(self, cuboids: list[Annotation], group: list[Encoded], image: Encoded | None) -> None:
         """Put the cuboids of a frame's point cloud into the label file of its image."""
-        images = [one for one in group if one.kept.item.kind == "image"]
-        image = next(
-            (
-                one
-                for one in images
-                if str(getattr(one.kept.item.scene, "sensor", None)).endswith(f"_{self.options.camera}")
-            ),
-            images[0] if images else None,
-        )
         if image is None:
             where = Where(item=str(group[0].kept.item.id))
             what = "cuboids of a point cloud without an image"

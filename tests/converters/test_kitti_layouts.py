@@ -136,3 +136,29 @@ def test_lists_and_unlabelled_frames_come_back(tmp_path: Path) -> None:
         convert(root, tmp_path / way, source="kitti", target=way)
         convert(tmp_path / way, tmp_path / f"{way}-back", source=way, target="kitti")
         assert texts(tmp_path / f"{way}-back") == texts(root)
+
+
+# ---------------------------------------------------------------------- tracking
+
+
+def test_sequences_for_testing_have_frames_and_get_no_label_files(fixtures: Path, tmp_path: Path) -> None:
+    shutil.copytree(fixtures / "kitti/tracking", tmp_path / "kitti")
+    for frame in range(2):
+        image = tmp_path / f"kitti/testing/image_02/0000/{frame:06}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.touch()
+    assert [str(one.item.id) for one in records(tmp_path / "kitti")][:2] == [
+        f"testing/image_02/0000/{frame:06}.png" for frame in range(2)
+    ]
+    back = there_and_back(tmp_path / "kitti", tmp_path)
+    assert back == {name: text for name, text in texts(tmp_path / "kitti").items() if "seqmap" not in name}
+
+
+@pytest.mark.parametrize("named", ["", "0000.txt"])
+def test_results_of_tracking_come_back_as_results(tmp_path: Path, named: str) -> None:
+    (tmp_path / "kitti").mkdir()
+    rows = "".join(f"{frame} {track} {ROW[:-1]} 0.{track}5\n" for frame in (0, 1, 3) for track in (4, 7))
+    (tmp_path / "kitti/0000.txt").write_text(rows)
+    found = [one for record in records(tmp_path / "kitti" / named) for one in record.annotations]
+    assert [(one.track, one.confidence) for one in found] == [("0000/4", 0.45), ("0000/7", 0.75)] * 3
+    assert there_and_back(tmp_path / "kitti" / named, tmp_path) == {"results/data/0000.txt": rows.encode()}

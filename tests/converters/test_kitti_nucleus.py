@@ -306,3 +306,66 @@ def test_a_cuboid_that_lost_its_image_stays_with_the_cloud(fixtures: Path, tmp_p
     report = Report()
     found = {str(record.item.id): record for record in read(tmp_path / "n", "nucleus").records(report)}
     assert len(found["training/velodyne/000000.bin"].annotations) == 2
+
+
+def scene_of_two_cameras(tmp_path: Path, *, boxes: bool, moving: bool = False) -> Path:
+    """A lidar scene as the SDK writes it: two cameras a frame, of which the second may have a box."""
+    rows, drawn = [], []
+    for frame in range(3):
+        place = sdk.Point3D(0.27 + frame * moving, 0.05, -0.08)
+        camera = sdk.CameraParams(place, sdk.Quaternion(-0.5, 0.5, -0.5, 0.5), 700, 700, 600, 180)
+        items = {"lidar": sdk.DatasetItem(pointcloud_location=f"s3://b/{frame}.json", reference_id=f"cloud{frame}")}
+        for name in ("left", "right"):
+            items[name] = sdk.DatasetItem(
+                f"s3://b/{name}{frame}.jpg",
+                reference_id=f"{name}{frame}",
+                metadata={"camera_params": camera.to_payload()},
+            )
+        rows.append(sdk.Frame(**items))
+        car = sdk.CuboidAnnotation(
+            "car", sdk.Point3D(20, -2, -0.9), sdk.Point3D(4, 1.6, 1.5), 0.3, f"cloud{frame}", f"c{frame}",
+            track_reference_id="t",
+        )  # fmt: skip
+        drawn.append(car.to_payload())
+        if boxes:
+            box = sdk.BoxAnnotation("car", 1, 2, 30, 40, f"right{frame}", f"b{frame}", track_reference_id="t")
+            drawn.append(box.to_payload())
+    folder = tmp_path / "native"
+    folder.mkdir()
+    scene = sdk.LidarScene(reference_id="drive", frames=rows)
+    (folder / "scenes.jsonl").write_text(json.dumps(scene.to_payload()) + "\n")
+    (folder / "annotations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn))
+    return folder
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+@pytest.mark.parametrize("camera", [2, 3])
+def test_images_of_a_second_camera_do_not_repeat_the_rows_of_the_first(
+    tmp_path: Path, *, boxes: bool, camera: int
+) -> None:
+    source = scene_of_two_cameras(tmp_path, boxes=boxes)
+    convert(source, tmp_path / "k", source="nucleus", target="kitti", camera=camera)
+    folder = f"training/label_0{camera}"
+    assert [row[:3] for row in labels_of(tmp_path / "k", f"{folder}/drive.txt")] == [
+        [str(frame), "100000", "car"] for frame in range(3)
+    ]
+    right = tmp_path / "k" / folder / "drive_right.txt"
+    assert right.exists() is boxes
+    if boxes:
+        assert [line.split()[6:10] for line in right.read_text().splitlines()] == [["1", "2", "31", "42"]] * 3
+    before, after = (list(read(*pair)) for pair in ((source, "nucleus"), (tmp_path / "k", "kitti")))
+    assert [record.annotations for record in after] == [record.annotations for record in before]
+
+
+def test_a_camera_that_moves_within_a_sequence_is_reported(tmp_path: Path) -> None:
+    """KITTI has one calibration for a sequence: rows are right in each frame, and where the lidar was is lost."""
+    source = scene_of_two_cameras(tmp_path, boxes=False, moving=True)
+    report = convert(source, tmp_path / "k", source="nucleus", target="kitti")
+    assert report.count("carried", "camera that moves within its sequence") == 1
+    rows = labels_of(tmp_path / "k", "training/label_02/drive.txt")
+    assert [float(row[15]) for row in rows] == pytest.approx([19.73, 18.73, 17.73])
+    (tmp_path / "still").mkdir()
+    report = convert(
+        scene_of_two_cameras(tmp_path / "still", boxes=False), tmp_path / "s", source="nucleus", target="kitti"
+    )
+    assert report.count("carried", "camera that moves within its sequence") == 0
