@@ -66,9 +66,14 @@ def find(source: Path, camera: int, *, told: bool = False) -> list[Part]:
     found = [part for part in parts if part is not None]
     if any(part.labels is not None or part.semantic or part.instance for part in found):
         return found
-    # A day's calibration is no label file.
-    kind = None if drives(source) else _first_kind(source, told=told)
-    return [Part("", kind, labels="")] if kind is not None else []
+    if drives(source):  # a day's calibration is no label file
+        return []
+    for folder in ("data", ""):  # results lie in data/, as the development kit wants them
+        inner = source / folder
+        kind = _first_kind(inner, told=told and inner == source) if inner.is_dir() else None
+        if kind is not None:
+            return [Part("", kind, labels=folder)]
+    return []
 
 
 def drives(source: Path) -> list[Path]:

@@ -254,26 +254,26 @@ class _Reader:
                     format=FORMAT,
                     where=Where(file=str(path)),
                 )
-        return self._good(found), form
+        return self._good(found, path), form
 
-    def _good(self, found: list[wire.Row | wire.Bad]) -> list[wire.Row]:
+    def _good(self, found: list[wire.Row | wire.Bad], path: Path) -> list[wire.Row]:
         good: list[wire.Row] = []
         for row in found:
             if isinstance(row, wire.Row):
                 good.append(row)
-                self._check(row)
+                self._check(row, path)
             else:
                 self.report.reject(row.error, row.text, what="row of a label file")
         return good
 
-    def _check(self, row: wire.Row) -> None:
+    def _check(self, row: wire.Row, path: Path) -> None:
         left, top, right, bottom = row.values[3:7]
         if right < left or bottom < top:
-            self.report.add(Code.DOUBTFUL_BOX, "of negative size", format=FORMAT, where=Where(line=row.line))
+            where = Where(file=str(path), line=row.line)
+            self.report.add(Code.DOUBTFUL_BOX, "of negative size", format=FORMAT, where=where)
         if row.values[1] not in (-1, 0, 1, 2, 3):
-            self.report.add(
-                Code.OUT_OF_RANGE, "occlusion that is not -1 to 3", format=FORMAT, where=Where(line=row.line)
-            )
+            where = Where(file=str(path), line=row.line)
+            self.report.add(Code.OUT_OF_RANGE, "occlusion that is not -1 to 3", format=FORMAT, where=where)
 
     def _of_sequence(self, path: Path) -> dict[int, list[wire.Row | wire.Bad]]:
         """The rows of a sequence by frame; bad rows are with the frame before them."""
@@ -311,10 +311,10 @@ class _Reader:
                 self.report.add(Code.STALE, "a label file", format=FORMAT, where=Where(file=name))
                 continue
             if kept.frame is not None:
-                rows += self._good(self._of_sequence(path).get(kept.frame, []))
+                rows += self._good(self._of_sequence(path).get(kept.frame, []), path)
             else:
                 text = wire.decode(read_bytes(path), str(path))
-                rows += self._good(list(wire.parse(text, str(path), "object", wire.form_of(text))))
+                rows += self._good(list(wire.parse(text, str(path), "object", wire.form_of(text))), path)
             if name is kept.labels:
                 count = len(rows)
         sequence = None if item.scene is None else item.scene.id

@@ -226,6 +226,8 @@ def _row(line: str, words: list[str], count: int, kind: Kind, where: Where) -> R
     name = rest.strip()
     for _ in range(count):
         name = name.rpartition(" ")[0].rstrip() if "\t" not in name else name.rsplit(None, 1)[0]
+    if _NUMBER.fullmatch(name) and not _INTEGER.fullmatch(name):
+        raise SchemaError(f"the type is a number, {name!r:.40}", where, "is it a label file, and no calibration?")
     return Row(rest, where.line or 0, name, tuple(columns), values, frame, track, line[: len(line) - len(rest)])
 
 
@@ -236,7 +238,8 @@ def _complain(words: list[str], skip: int, where: Where) -> None:
     """Raise the error that says what is wrong with a row."""
     wanted = _WANTED[skip > 0]
     if len(words) < 15 + skip:
-        raise SchemaError(f"{len(words)} columns, expected {wanted}", where, "mend the row in the source")
+        columns = "1 column" if len(words) == 1 else f"{len(words)} columns"
+        raise SchemaError(f"{columns}, expected {wanted}", where, "mend the row in the source")
     for name, word in zip(COLUMNS, words[skip + 1 :], strict=False):
         if _NOT_FINITE.fullmatch(word):
             raise SchemaError(f"{name} is {word!r}, no finite number", where, "mend the row in the source")

@@ -10,6 +10,7 @@ import pytest
 
 from nucleus_convert import Report, convert, read
 from nucleus_convert.converters.errors import ConvertError
+from nucleus_convert.converters.kitti import folders
 from nucleus_convert.converters.model import Record
 
 DAY, DRIVE = "2011_09_26", "2011_09_26_drive_0001_sync"
@@ -162,3 +163,43 @@ def test_results_of_tracking_come_back_as_results(tmp_path: Path, named: str) ->
     found = [one for record in records(tmp_path / "kitti" / named) for one in record.annotations]
     assert [(one.track, one.confidence) for one in found] == [("0000/4", 0.45), ("0000/7", 0.75)] * 3
     assert there_and_back(tmp_path / "kitti" / named, tmp_path) == {"results/data/0000.txt": rows.encode()}
+
+
+# ---------------------------------------------------------------------- what is said of rows and files
+
+
+@pytest.mark.parametrize("tracking", [False, True])
+def test_doubtful_rows_are_named_with_file_and_line(tmp_path: Path, *, tracking: bool) -> None:
+    folder = tmp_path / ("label_02" if tracking else "label_2")
+    folder.mkdir()
+    odd = ROW.replace("30.00 40.00", "5.00 40.00").replace("Car 0.00 0", "Car 0.00 7")
+    (folder / "0000.txt").write_text(f"0 1 {ROW}2 1 {odd}" if tracking else ROW + odd)
+    report = Report()
+    records(tmp_path, report)
+    places = {str(one.code): one.examples[0] for one in report.sorted()}
+    for code in ("doubtful-box", "out-of-range"):
+        assert places[code].file == str(folder / "0000.txt")
+        assert places[code].line == 2
+
+
+def test_results_as_the_development_kit_wants_them(tmp_path: Path) -> None:
+    """``results/NAME/data``: naming the folder above is as good."""
+    (tmp_path / "mine/data").mkdir(parents=True)
+    (tmp_path / "mine/data/000000.txt").write_text(ROW[:-1] + " 0.5\n")
+    (tmp_path / "mine/data/000001.txt").touch()
+    assert [[one.confidence for one in record.annotations] for record in records(tmp_path / "mine")] == [[0.5], []]
+    assert there_and_back(tmp_path / "mine", tmp_path) == {
+        f"results/data/{name}.txt": (tmp_path / f"mine/data/{name}.txt").read_bytes() for name in ("000000", "000001")
+    }
+
+
+def test_a_matrix_is_no_row(tmp_path: Path) -> None:
+    """Sixteen numbers, as of MMDetection3D's calibrations, would be a type that is a number, and fifteen columns."""
+    (tmp_path / "000008.txt").write_text("721.5 0.0 609.6 44.9 0.0 721.5 172.9 0.2 0.0 0.0 1.0 0.0 0.0 0.0 0.0 1.0\n")
+    assert folders.sniff(tmp_path) is not None
+    for source in (tmp_path, tmp_path / "000008.txt"):
+        with pytest.raises(ConvertError, match=r"000008\.txt:1: the type is a number, '721\.5'"):
+            convert(source, tmp_path / "out", source="kitti")
+    # A whole number may be somebody's name of a class.
+    (tmp_path / "000008.txt").write_text(ROW.replace("Car", "7"))
+    assert [one.label for record in records(tmp_path) for one in record.annotations] == ["7"]
