@@ -187,7 +187,7 @@ class _Reader:
         except ConvertError as error:
             found = None
             self.report.add(
-                Code.SIZE_MISSING, "because the image cannot be read", format=FORMAT, where=error.where
+                Code.SIZE_MISSING, "not known, as the image cannot be read", format=FORMAT, where=error.where
             )
         if found is not None:
             fields["width"], fields["height"] = found.width, found.height

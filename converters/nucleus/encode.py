@@ -15,7 +15,7 @@ import msgspec
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.compose import Overflow, Overlap
-from nucleus_convert.converters.errors import UnrepresentableError, Where
+from nucleus_convert.converters.errors import ReadError, UnrepresentableError, Where
 from nucleus_convert.converters.filenames import inside, safe_path
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
@@ -413,7 +413,12 @@ class Stretch:
         target.parent.mkdir(parents=True, exist_ok=True)
         from nucleus_convert.converters.pointclouds import convert_cloud  # heavy, and few data sets have clouds
 
-        said = convert_cloud(source, target)
+        try:
+            said = convert_cloud(source, target)
+        except ReadError as error:
+            target.unlink(missing_ok=True)
+            self.report.reject(error, item.path, kind="point cloud", what="point cloud that cannot be read")
+            return None
         self.clouds.append(name)
         for count, what in (
             (said.left_out, "point whose place is not finite"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from nucleus_convert import Report, convert, read, write
 from nucleus_convert.converters import frames, parallel
+from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.labelset import from_records
 from nucleus_convert.converters.model import (
     Annotation,
@@ -369,3 +371,26 @@ def test_a_camera_that_moves_within_a_sequence_is_reported(tmp_path: Path) -> No
         scene_of_two_cameras(tmp_path / "still", boxes=False), tmp_path / "s", source="nucleus", target="kitti"
     )
     assert report.count("carried", "camera that moves within its sequence") == 0
+
+
+def test_a_damaged_point_cloud_is_left_out_where_bad_records_are(fixtures: Path, tmp_path: Path) -> None:
+    shutil.copytree(fixtures / "kitti/object", tmp_path / "kitti")
+    (tmp_path / "kitti/training/velodyne/000001.bin").write_bytes(bytes(52))
+    with pytest.raises(ConvertError, match=r"velodyne/000001\.bin: the point cloud has 52 bytes, not a multiple of 16"):
+        convert(tmp_path / "kitti", tmp_path / "n", source="kitti")
+    reports = [
+        convert(
+            tmp_path / "kitti", tmp_path / f"n{workers}", source="kitti", on_error="quarantine", workers=workers,
+            pointcloud_url_prefix="clouds/",
+        )
+        for workers in (1, 2)
+    ]
+    for report in reports:
+        assert report.count("rejected", "point cloud that cannot be read") == 1
+    assert contents(tmp_path / "n1") == contents(tmp_path / "n2")
+    (rejected,) = lines(tmp_path / "n1", "rejected")
+    assert rejected["record"] == "training/velodyne/000001.bin"
+    # The frame has its cuboids and its image all the same, and the cloud is said to be where it was.
+    urls = [line["frames"][0]["lidar"]["url"] for line in lines(tmp_path / "n1", "scenes")]
+    assert [url.rpartition("/")[2] for url in urls] == ["000000.json", "000001.bin"]
+    assert [line["type"] for line in lines(tmp_path / "n1", "annotations")].count("cuboid") == 3
