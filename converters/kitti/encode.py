@@ -13,6 +13,7 @@ from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.filenames import safe_path, without_suffix
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.objects import (
+    CAMERA,
     FORMAT,
     LABELLED,
     PICTURES,
@@ -165,8 +166,10 @@ class Rows:
             return UNCALIBRATED
 
     def _calib(self, item: Item, *, sequence: bool) -> str | None:
-        text = item.extras.get(FORMAT, {}).get(CALIB)
-        if type(text) is str:
+        own = item.extras.get(FORMAT, {})
+        if CAMERA in own:
+            return None
+        if type(text := own.get(CALIB)) is str:
             return text
         if item.scene is not None and self.settings.calibs.get(item.scene.id):
             return self.settings.calibs[item.scene.id] if sequence else None

@@ -17,6 +17,8 @@ _LABELS = ("label_{n}", "label_0{n}", "label", "labels")
 _IMAGES = ("image_{n}", "image_0{n}", "image", "images", "data")
 _SETS = "ImageSets"
 _LOOKED_AT = 200
+CAMERAS = range(10)
+_UNREAD = ("oxts", "planes", "prev_2", "prev_3", "semantic_rgb", "det_02", "det_2")
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -29,6 +31,8 @@ class Part(msgspec.Struct, frozen=True):
         images, velodyne, calib: their folders.
         semantic, instance: folders of pictures of classes and of instances.
         subset: what the folder says of the items in it.
+        others: number and folder of the images of other cameras.
+        unread: further folders that belong to the benchmark, and are not read.
         one: the only label file to read.
     """
 
@@ -41,6 +45,8 @@ class Part(msgspec.Struct, frozen=True):
     semantic: str | None = None
     instance: str | None = None
     subset: str | None = None
+    others: tuple[tuple[int, str], ...] = ()
+    unread: tuple[str, ...] = ()
     one: str | None = None
 
 
@@ -92,7 +98,7 @@ def drives(source: Path) -> list[Path]:
 def is_drive(folder: Path) -> bool:
     """Whether a folder is a raw drive: it has tracklets, or frames below ``data``, as no other layout has."""
     return (folder / tracklets.FILE).is_file() or any(
-        (folder / name / "data").is_dir() for name in ("velodyne_points", *(f"image_0{n}" for n in range(4)))
+        (folder / name / "data").is_dir() for name in ("velodyne_points", *(f"image_0{n}" for n in CAMERAS))
     )
 
 
@@ -137,14 +143,18 @@ def _part(source: Path, prefix: str, camera: int, *, told: bool) -> Part | None:
         if not ours or not (told or calib or velodyne or _only_empty(source / folder)):
             return None
         kind = "tracking" if f"label_0{camera}" in names else "object"
+    others = tuple((n, found) for n in CAMERAS if n != camera and (found := first((f"image_{n}", f"image_0{n}"))))
+    unread = tuple(prefix + name for name in _UNREAD if name in names)
     if kind is None:
         if pictured:
-            return Part(prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix))
+            return Part(
+                prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix), others, unread
+            )
         if images is None or images.rpartition("/")[2] not in (f"image_{camera}", f"image_0{camera}"):
             return None
         folder = None
         kind = "tracking" if _folders(source / images) else "object"
-    return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix))
+    return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix), others, unread)
 
 
 def _subset(prefix: str) -> str | None:

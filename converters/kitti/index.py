@@ -22,7 +22,8 @@ from nucleus_convert.formats.kitti import labels as wire
 class Entry(NamedTuple):
     """A frame's image with its labels, or its point cloud. Paths are relative to the source.
 
-    ``frame`` is None in the object benchmark, where each frame is by itself.
+    ``frame`` is None in the object benchmark, where each frame is by itself. ``camera`` is the number of a camera that
+    labels were not made in.
     """
 
     part: int
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     instance: str | None = None
     drive: int | None = None
     time: int | None = None
+    camera: int | None = None
 
 
 class Index:
@@ -59,6 +61,7 @@ class Index:
         self.classes: set[int] = set()
         self._form = wire.PLAIN
         for number, part in enumerate(parts):
+            self._beside(part)
             if part.kind == "tracking":
                 self._tracking(number, part)
             else:
@@ -93,6 +96,7 @@ class Index:
         calibs = folders.listing(root, part.calib, ".txt")
         semantic = folders.listing(root, part.semantic, ".png")
         instance = folders.listing(root, part.instance, ".png")
+        others = self._others(part)
         said = folders.subsets(root, part.prefix)
         several = len(self.parts) > 1
         guessed = pictured = 0
@@ -130,8 +134,38 @@ class Index:
                     instance=instance.get(stem),
                     **common,
                 ))
+            for camera, found in others.items():
+                if stem in found:
+                    self.entries.append(Entry(number, image=found[stem], camera=camera, **common))
         self._told(pictured, "images that are not here: named as KITTI names them (.png)")
         self._told(guessed, "point clouds that are not here: named as KITTI names them (option clouds)")
+
+    def _beside(self, part: Part) -> None:
+        """Tell of folders that are left out."""
+        others = [name.rpartition("/")[2] for _, name in part.others]
+        if others and self.options.cameras == "own":
+            self._left_out(others, part.prefix)
+        if part.unread:
+            self.report.add(
+                Code.ASSUMED,
+                f"folders that are not read: {', '.join(name.rpartition('/')[2] for name in part.unread)}",
+                format=FORMAT,
+                where=Where(file=str(self.root / part.prefix)),
+            )
+
+    def _left_out(self, names: list[str], prefix: str) -> None:
+        self.report.add(
+            Code.ASSUMED,
+            f"images of other cameras are left out: {', '.join(names)} (option cameras)",
+            format=FORMAT,
+            where=Where(file=str(self.root / prefix)),
+        )
+
+    def _others(self, part: Part) -> dict[int, dict[str, str]]:
+        """Number of another camera -> its images, if they are wanted: stem -> path."""
+        if self.options.cameras == "own":
+            return {}
+        return {camera: folders.listing(self.root, folder, None) for camera, folder in part.others}
 
     def _image_folder(self, part: Part) -> str:
         return f"image_{self.options.camera}" if part.labels or part.semantic or part.instance else ""
@@ -153,6 +187,7 @@ class Index:
         if part.one is not None:
             files = {part.one.removesuffix(".txt"): part.one}
         pictures = _by_folder(folders.listing(root, part.images, None))
+        others = {camera: _by_folder(found) for camera, found in self._others(part).items()}
         clouds = _by_folder(folders.listing(root, part.velodyne, ".bin"))
         calibs = folders.listing(root, part.calib, ".txt")
         known = folders.lengths(root)
@@ -193,6 +228,9 @@ class Index:
                 if cloud is not None:
                     self.entries.append(Entry(number, **common))
                 self.entries.append(Entry(number, image=image, labels=files.get(name), **common))
+                for camera, found in others.items():
+                    if frame in found.get(name, {}):
+                        self.entries.append(Entry(number, image=found[name][frame], camera=camera, **common))
 
     # ------------------------------------------------------------------ raw drives
 
@@ -209,11 +247,18 @@ class Index:
                 Code.ASSUMED, f"tracklets of the kind '{drive.dialect}' (option dialect)", format=FORMAT,
                 where=Where(file=str(self.root / drive.path)),
             )  # fmt: skip
-        camera = f"image_0{self.options.camera}"
+        own_camera = self.options.camera
+        there = [n for n in folders.CAMERAS if n == own_camera or (self.root / f"{prefix}image_0{n}/data").is_dir()]
+        if self.options.cameras == "own":
+            if others := [f"image_0{n}" for n in there if n != own_camera]:
+                self._left_out(others, prefix)
+            there = [own_camera]
+        there.sort(key=lambda n: n != own_camera)
         clouds = _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".bin"))
         clouds |= _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".pcd"))
-        pictures = _frames_of(folders.listing(self.root, f"{prefix}{camera}/data", None))
-        times = {name: self._times(f"{prefix}{name}/timestamps.txt") for name in ("velodyne_points", camera)}
+        pictures = {n: _frames_of(folders.listing(self.root, f"{prefix}image_0{n}/data", None)) for n in there}
+        cloud_times = self._times(f"{prefix}velodyne_points/timestamps.txt")
+        times = {n: self._times(f"{prefix}image_0{n}/timestamps.txt") for n in there}
         calibrated = self._raw_calib(prefix)
         if not calibrated:
             self.report.add(
@@ -234,12 +279,15 @@ class Index:
         self.drives.append(drive)
         for one in drive.document.tracklets:
             self.labels.setdefault(one.label)
-        for frame in sorted({*range(count), *clouds, *pictures}):
+        for frame in sorted({*range(count), *clouds}.union(*pictures.values())):
             cloud = clouds.get(frame) or f"{prefix}velodyne_points/data/{frame:010}.bin"
             common: dict[str, Any] = {"cloud": cloud, "scene": drive.scene, "frame": frame, "drive": number}
-            self.entries.append(Entry(0, time=_at(times["velodyne_points"], frame), **common))
-            if frame in pictures:
-                self.entries.append(Entry(0, image=pictures[frame], time=_at(times[camera], frame), **common))
+            self.entries.append(Entry(0, time=_at(cloud_times, frame), **common))
+            for n in there:
+                if frame in pictures[n]:
+                    other = None if n == own_camera else n
+                    time = _at(times[n], frame)
+                    self.entries.append(Entry(0, image=pictures[n][frame], time=time, camera=other, **common))
 
     def _times(self, name: str) -> list[int | None]:
         path = self.root / name

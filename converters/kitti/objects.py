@@ -19,6 +19,8 @@ from nucleus_convert.formats.kitti.labels import DONT_CARE, Row
 
 FORMAT = "kitti"
 TEXT, ALPHA, SCORES, RESULTS, PICTURES = "text", "alpha", "scores", "results", "pictures"
+CAMERA = "camera"
+"""On an item that is an image of another camera than the labels': its number."""
 LABELLED = "labelled"
 """False on an item that has no label file, as frames for testing have none; an empty file says something else."""
 UNLABELLED = "unlabelled"

@@ -14,7 +14,7 @@ from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.index import Entry, read_bytes
-from nucleus_convert.converters.kitti.objects import FORMAT, LABELLED, PICTURES, Meaning, objects_of
+from nucleus_convert.converters.kitti.objects import CAMERA, FORMAT, LABELLED, PICTURES, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
 from nucleus_convert.converters.model import Annotation, Item, Record, SceneRef
@@ -61,8 +61,9 @@ class KittiSource(msgspec.Struct, frozen=True):
 
 def view_of(item: Item, calibs: Mapping[str, str], views: Views) -> View:
     """How boxes get into an item's image: by its own calibration, its scene's, or its camera."""
-    text = item.extras.get(FORMAT, {}).get(CALIB)
-    if text is None and item.scene is not None:
+    own = item.extras.get(FORMAT, {})
+    text = own.get(CALIB)
+    if text is None and item.scene is not None and CAMERA not in own:
         text = calibs.get(item.scene.id)
     if type(text) is str and text:
         return views.of(text)
@@ -91,6 +92,7 @@ class _Reader:
         self.root = source.root
         self.report = report
         self.views = Views(source.options.camera, source.options.exact_yaw)
+        self._others: dict[int, Views] = {}
         self._sequence: tuple[str, dict[int, list[wire.Row | wire.Bad]]] | None = None
         self._texts: dict[str, str] = {}
         self._drive: tuple[raw.Drive, dict[int, list[tuple[str, Annotation]]]] | None = None
@@ -159,24 +161,28 @@ class _Reader:
         return semantics.annotated(found.found, self.source.names)
 
     def _view(self, entry: Entry, own: dict[str, Any]) -> View:
+        views = self.views
+        if entry.camera is not None:
+            own[CAMERA] = entry.camera
+            views = self._others.setdefault(entry.camera, Views(entry.camera, self.source.options.exact_yaw))
         if entry.calib is None:
             held = None if entry.scene is None else self.source.calibs.get(entry.scene)
-            return self.views.of(held) if held else UNCALIBRATED
+            return views.of(held) if held else UNCALIBRATED
         text = self._texts.get(entry.calib)
         if text is None:
             path = self.root / entry.calib
             try:
                 text = wire.decode(read_bytes(path), str(path))
-                self.views.of(text, str(path))
+                views.of(text, str(path))
             except ConvertError as error:
                 self.report.reject(error, entry.calib, kind="calibration")
                 return UNCALIBRATED
             if len(self._texts) > 1:
                 self._texts.clear()
             self._texts[entry.calib] = text
-        if entry.frame is None:
+        if entry.frame is None and entry.camera is None:
             own[CALIB] = text
-        return self.views.of(text, str(self.root / entry.calib))
+        return views.of(text, str(self.root / entry.calib))
 
     def _item(self, entry: Entry, view: View, own: dict[str, Any]) -> Item:
         assert entry.image is not None
@@ -192,7 +198,8 @@ class _Reader:
         if found is not None:
             fields["width"], fields["height"] = found.width, found.height
         if entry.scene is not None:
-            sensor = f"camera_{self.source.options.camera}" if entry.cloud is not None else None
+            camera = self.source.options.camera if entry.camera is None else entry.camera
+            sensor = f"camera_{camera}" if entry.cloud is not None or entry.camera is not None else None
             fields["scene"] = SceneRef(
                 id=entry.scene,
                 frame=entry.frame or 0,

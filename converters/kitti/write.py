@@ -15,7 +15,16 @@ from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
 from nucleus_convert.converters.kitti.folders import SIDE_FILE
-from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, row_text, track_number, with_3d
+from nucleus_convert.converters.kitti.objects import (
+    CAMERA,
+    FORMAT,
+    PICTURES,
+    RESULTS,
+    SCORES,
+    row_text,
+    track_number,
+    with_3d,
+)
 from nucleus_convert.converters.kitti.options import WriteOptions
 from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
 from nucleus_convert.converters.labelset import LabelSet
@@ -102,6 +111,12 @@ def _sensor(encoded: Encoded) -> str | None:
     """The sensor that a record is of, in a scene."""
     scene = encoded.kept.item.scene
     return None if scene is None else scene.sensor
+
+
+def _camera(encoded: Encoded) -> int | None:
+    """The number of the camera of an image, if it is another than the one that labels were made in."""
+    number = encoded.kept.item.extras.get(FORMAT, {}).get(CAMERA)
+    return number if type(number) is int and 0 <= number <= 9 else None
 
 
 class _Tree:
@@ -198,13 +213,17 @@ class _Tree:
         if encoded.sequence:
             self._of_sequence(encoded, rows, results)
             return
-        stem = self._free(f"{encoded.prefix}label/{encoded.stem}").removeprefix(f"{encoded.prefix}label/")
+        other = _camera(encoded)
+        if other is not None and not (rows or results):
+            return
+        folder = f"{encoded.prefix}label_{self.options.camera if other is None else other}/"
+        stem = self._free(f"{folder}{encoded.stem}").removeprefix(folder)
         changes: dict[str, Any] = {}
-        for folder, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
+        for name, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
             if data is not None:
-                self._put(f"{encoded.prefix}{folder}/{stem}.png", data)
+                self._put(f"{encoded.prefix}{name}/{stem}.png", data)
         if rows or (encoded.labelled and not (results or self._results)):
-            changes["labels"] = f"{encoded.prefix}label_{self.options.camera}/{stem}.txt"
+            changes["labels"] = f"{folder}{stem}.txt"
             self._put(changes["labels"], encoded.form.joined([row.text for row in rows]).encode())
         if results or (self._results and not rows):
             prefix = encoded.prefix if encoded.prefix != "training/" else ""
@@ -212,7 +231,7 @@ class _Tree:
             form = encoded.form if not rows else wire.PLAIN
             self._put(changes["results"], form.joined([row.text for row in results]).encode())
         subset = encoded.kept.item.subset
-        if subset and not encoded.prefix.startswith(f"{subset}/"):
+        if subset and other is None and not encoded.prefix.startswith(f"{subset}/"):
             self._subsets.setdefault(subset, []).append(stem)
         if encoded.calib is not None:
             self._put(f"{encoded.prefix}calib/{stem}.txt", encoded.calib.encode())
@@ -239,8 +258,9 @@ class _Tree:
         key = scene, sensor
         name = self._sequences.get(key)
         if name is None:
-            stem = self._named[scene] if main else f"{self._named[scene]}_{sensor}"
-            wanted = f"{encoded.prefix}label_0{self.options.camera}/{safe_path(stem)}"
+            other = _camera(encoded)
+            stem = self._named[scene] if main or other is not None else f"{self._named[scene]}_{sensor}"
+            wanted = f"{encoded.prefix}label_0{self.options.camera if other is None else other}/{safe_path(stem)}"
             name = self._sequences[key] = self._names.free(wanted)
             self._still[key] = encoded.calib
             if encoded.calib is not None:
@@ -286,7 +306,9 @@ class _Tree:
             self._labels(encoded)
         time = item.extras.get(FORMAT, {}).get(TIME)
         if type(time) is int:
-            sensor = "velodyne_points" if item.kind != "image" else f"image_0{self.options.camera}"
+            other = _camera(encoded)
+            camera = self.options.camera if other is None else other
+            sensor = "velodyne_points" if item.kind != "image" else f"image_0{camera}"
             times = self._times.setdefault(drive.file(f"{sensor}/timestamps.txt"), [])
             times += [None] * (frame - len(times))
             times.append(time)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nucleus_convert import Report, convert, read
@@ -203,3 +205,84 @@ def test_a_matrix_is_no_row(tmp_path: Path) -> None:
     # A whole number may be somebody's name of a class.
     (tmp_path / "000008.txt").write_text(ROW.replace("Car", "7"))
     assert [one.label for record in records(tmp_path) for one in record.annotations] == ["7"]
+
+
+# ---------------------------------------------------------------------- several cameras
+
+CALIB = (
+    "P2: 700 0 600 40 0 700 180 0.2 0 0 1 0.003\nP3: 650 0 610 -340 0 660 170 2.1 0 0 1 0.002\n"
+    "R0_rect: 1 0 0 0 1 0 0 0 1\nTr_velo_to_cam: 0 -1 0 0.01 0 0 -1 -0.08 1 0 0 -0.27\n"
+)
+
+
+def two_cameras(root: Path, kind: str) -> Path:
+    """A frame, or two of a sequence, with an image of each of two cameras and a point cloud."""
+    names = ["000000"] if kind == "object" else ["0000/000000", "0000/000001"]
+    folders = ["image_2", "image_3"] if kind == "object" else ["image_02", "image_03"]
+    for folder, ending in (*((one, "png") for one in folders), ("velodyne", "bin")):
+        for name in names:
+            path = root / "training" / folder / f"{name}.{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    labels, calib = (root / "training" / one for one in ("label_2" if kind == "object" else "label_02", "calib"))
+    for folder in (labels, calib):
+        folder.mkdir()
+    stem = "000000" if kind == "object" else "0000"
+    (labels / f"{stem}.txt").write_text(ROW if kind == "object" else f"0 3 {ROW}1 3 {ROW}")
+    (calib / f"{stem}.txt").write_text(CALIB)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["object", "tracking"])
+def test_images_of_other_cameras_are_said_to_be_left_out(tmp_path: Path, kind: str) -> None:
+    report = Report()
+    found = records(two_cameras(tmp_path / "kitti", kind), report)
+    assert {one.item.scene.sensor for one in found if one.item.scene is not None} == {"lidar", "camera_2"}
+    name = "image_3" if kind == "object" else "image_03"
+    assert f"images of other cameras are left out: {name} (option cameras)" in findings(report, "assumed")
+
+
+@pytest.mark.parametrize("kind", ["object", "tracking"])
+def test_images_of_all_cameras_are_in_the_scene_each_with_its_own_view(tmp_path: Path, kind: str) -> None:
+    root = two_cameras(tmp_path / "kitti", kind)
+    assert there_and_back(root, tmp_path, cameras="all") == texts(root)
+    for frame in json.loads((tmp_path / "n/scenes.jsonl").read_text().splitlines()[0])["frames"]:
+        assert list(frame) == ["lidar", "camera_2", "camera_3"]
+        for number, projection in ((2, CALIB.splitlines()[0]), (3, CALIB.splitlines()[1])):
+            said = frame[f"camera_{number}"]["camera_params"]
+            # The development kit's projection of a lidar point, and a pinhole camera at the place said.
+            point = np.array([12.0, -3.0, 0.5, 1.0])
+            tr = np.vstack([np.array(CALIB.split("cam: ")[1].split(), float).reshape(3, 4), [0, 0, 0, 1]])
+            x, y, z = np.array(projection.split()[1:], float).reshape(3, 4) @ tr @ point
+            right, down, ahead = (point[:3] - [said["position"][axis] for axis in "xyz"])[[1, 2, 0]] * [-1, -1, 1]
+            assert list(said["heading"].values()) == pytest.approx([0.5, -0.5, 0.5, -0.5])
+            pixel = (said["fx"] * right / ahead + said["cx"], said["fy"] * down / ahead + said["cy"])
+            assert pixel == pytest.approx((x / z, y / z), abs=1e-9)
+    assert "image_3" not in (text := (tmp_path / "n/annotations.jsonl").read_text())
+    assert "image_03" not in text  # nobody labelled them
+
+
+def test_a_raw_drive_of_two_cameras_comes_back_with_the_times_of_both(fixtures: Path, tmp_path: Path) -> None:
+    shutil.copytree(fixtures / "kitti/raw", tmp_path / "kitti")
+    drive = tmp_path / "kitti" / DAY / DRIVE
+    shutil.copytree(drive / "image_02", drive / "image_03")
+    times = drive / "image_03/timestamps.txt"
+    times.write_text(times.read_text().replace("2011-09-26 13:02:25", "2011-09-26 13:02:27"))
+    assert there_and_back(tmp_path / "kitti", tmp_path, cameras="all") == texts(tmp_path / "kitti")
+    frames = json.loads((tmp_path / "n/scenes.jsonl").read_text())["frames"]
+    assert [list(frame) for frame in frames] == [["lidar", "camera_2", "camera_3"]] * 2
+
+
+def test_a_box_drawn_for_another_camera_goes_to_its_own_label_folder(tmp_path: Path) -> None:
+    for kind in ("object", "tracking"):
+        root = two_cameras(tmp_path / kind, kind)
+        convert(root, tmp_path / f"{kind}-n", source="kitti", cameras="all")
+        path = "training/image_3/000000.png" if kind == "object" else "training/image_03/0000/000001.png"
+        box = {"label": "Van", "type": "box", "geometry": {"x": 1, "y": 2, "width": 3, "height": 4}}
+        with (tmp_path / f"{kind}-n/annotations.jsonl").open("a") as file:
+            file.write(json.dumps({**box, "reference_id": path, "annotation_id": "mine"}) + "\n")
+        convert(tmp_path / f"{kind}-n", tmp_path / f"{kind}-k", source="nucleus", target="kitti")
+        found = texts(tmp_path / f"{kind}-k")
+        name = "training/label_3/000000.txt" if kind == "object" else "training/label_03/0000.txt"
+        assert found.pop(name).decode().split()[-15:-7] == ["Van", "-1", "-1", "-10", "1", "2", "4", "6"]
+        assert found == texts(root)
