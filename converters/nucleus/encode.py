@@ -95,6 +95,8 @@ class Chunk(msgspec.Struct):
     taxonomies: dict[str, list[str]]
     masks: list[str]
     clouds: list[str]
+    stood: dict[str, str]
+    """Point clouds that cuboids of images stand in, and an image of each."""
 
 
 class Encoder:
@@ -140,6 +142,7 @@ class Stretch:
         self.taxonomies: dict[str, dict[str, None]] = {}
         self.masks: list[str] = []
         self.clouds: list[str] = []
+        self.stood: dict[str, str] = {}
         self.fates: Counter[Fate] = Counter()
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
@@ -462,6 +465,7 @@ class Stretch:
             taxonomies={name: list(labels) for name, labels in self.taxonomies.items()},
             masks=self.masks,
             clouds=self.clouds,
+            stood=self.stood,
         )
 
     def _lines(self, payloads: list[Any], stem: str) -> bytes:

@@ -394,3 +394,20 @@ def test_a_damaged_point_cloud_is_left_out_where_bad_records_are(fixtures: Path,
     urls = [line["frames"][0]["lidar"]["url"] for line in lines(tmp_path / "n1", "scenes")]
     assert [url.rpartition("/")[2] for url in urls] == ["000000.json", "000001.bin"]
     assert [line["type"] for line in lines(tmp_path / "n1", "annotations")].count("cuboid") == 3
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_cuboids_of_a_cloud_that_is_not_there_are_no_bug_but_said(tmp_path: Path, order: int) -> None:
+    """Somebody took the point clouds out of a COCO file, which is for images."""
+    car = Annotation(label="car", shapes=(Box(1, 2, 3, 4), Cuboid(20, 0, 0, 4, 2, 1.5, 0)))
+    image = Item(id="a.jpg", path="a.jpg", scene=SceneRef(id="s", frame=0, sensor="camera", cloud="a.bin"))
+    cloud = Item(id="a.bin", path="a.bin", kind="pointcloud", scene=SceneRef(id="s", frame=0, sensor="lidar"))
+    header = Header(labels=(Label(name="car"),))
+    said = r"item 'a\.jpg' names the point cloud 'a\.bin'.*not in the data set"
+    with pytest.raises(ConvertError, match=said) as caught:
+        write(from_records(header, [Record(image, (car,))]), tmp_path / "n", "nucleus")
+    assert "--pointclouds none" in str(caught.value)
+    write(from_records(header, [Record(image, (car,))]), tmp_path / "n", "nucleus", pointclouds="none")
+    assert [one.annotations for one in read(tmp_path / "n", "nucleus")] == [(car,)]
+    write(from_records(header, [Record(cloud), Record(image, (car,))][::order]), tmp_path / "n2", "nucleus")
+    assert sum((one.annotations for one in read(tmp_path / "n2", "nucleus")), ()) == (car,)
