@@ -15,7 +15,7 @@ from nucleus_convert.converters.kitti.objects import FORMAT
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.model import Label, Scene
 from nucleus_convert.converters.report import Report
-from nucleus_convert.formats.kitti import calib, timestamps
+from nucleus_convert.formats.kitti import calib, framelist, timestamps
 from nucleus_convert.formats.kitti import labels as wire
 
 
@@ -254,9 +254,11 @@ class Index:
                 self._left_out(others, prefix)
             there = [own_camera]
         there.sort(key=lambda n: n != own_camera)
-        clouds = _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".bin"))
-        clouds |= _frames_of(folders.listing(self.root, f"{prefix}velodyne_points/data", ".pcd"))
-        pictures = {n: _frames_of(folders.listing(self.root, f"{prefix}image_0{n}/data", None)) for n in there}
+        names = framelist.parse(drive.frames, str(self.root / f"{prefix}{framelist.FILE}"))
+        folder = f"{prefix}velodyne_points/data"
+        clouds = _frames_of(folders.listing(self.root, folder, ".bin"), names)
+        clouds |= _frames_of(folders.listing(self.root, folder, ".pcd"), names)
+        pictures = {n: _frames_of(folders.listing(self.root, f"{prefix}image_0{n}/data", None), names) for n in there}
         cloud_times = self._times(f"{prefix}velodyne_points/timestamps.txt")
         times = {n: self._times(f"{prefix}image_0{n}/timestamps.txt") for n in there}
         calibrated = self._raw_calib(prefix)
@@ -269,6 +271,14 @@ class Index:
             )
         own = {raw.FOLDER: drive.folder} | raw.scene_extras(drive) | calibrated
         self.scenes.append(Scene(id=drive.scene, kind="lidar", frame_rate=10, extras={FORMAT: own}))
+        if tilted := raw.tilted(drive):
+            self.report.add(
+                Code.OUT_OF_RANGE,
+                "tilts of boxes (rx, ry), which no cuboid shows",
+                format=FORMAT,
+                where=Where(file=str(self.root / drive.path)),
+                count=tilted,
+            )
         count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
         if count > wire.MOST_FRAMES:
             raise SchemaError(
@@ -279,8 +289,9 @@ class Index:
         self.drives.append(drive)
         for one in drive.document.tracklets:
             self.labels.setdefault(one.label)
-        for frame in sorted({*range(count), *clouds}.union(*pictures.values())):
-            cloud = clouds.get(frame) or f"{prefix}velodyne_points/data/{frame:010}.bin"
+        for frame in sorted({*range(count), *clouds, *names}.union(*pictures.values())):
+            name = f"{names[frame]}.pcd" if frame in names else f"{frame:010}.bin"
+            cloud = clouds.get(frame) or f"{folder}/{name}"
             common: dict[str, Any] = {"cloud": cloud, "scene": drive.scene, "frame": frame, "drive": number}
             self.entries.append(Entry(0, time=_at(cloud_times, frame), **common))
             for n in there:
@@ -367,8 +378,10 @@ def read_bytes(path: Path) -> bytes:
         raise ReadError(f"cannot be read ({error.strerror})", where) from error
 
 
-def _frames_of(found: dict[str, str]) -> dict[int, str]:
-    """Frame -> path."""
+def _frames_of(found: dict[str, str], names: dict[int, str]) -> dict[int, str]:
+    """Frame -> path, by the names of frames if they have any."""
+    if names:
+        return {frame: found[name] for frame, name in names.items() if name in found}
     return {int(stem): path for stem, path in found.items() if stem.isdigit() and int(stem) < wire.MOST_FRAMES}
 
 

@@ -32,7 +32,7 @@ from nucleus_convert.converters.model import Annotation, Scene
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
-from nucleus_convert.formats.kitti import calib, timestamps, tracklets
+from nucleus_convert.formats.kitti import calib, framelist, timestamps, tracklets
 from nucleus_convert.formats.kitti import labels as wire
 
 _NEW_TRACKS = 100_000
@@ -323,6 +323,8 @@ class _Tree:
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 for text in tracks.texts():
                     self._put(name, text.encode())
+            if tracks.frames:
+                self._put(tracks.file(framelist.FILE), tracks.frames.encode())
             for file in calib.RAW_FILES:
                 if file in tracks.days_files:
                     self._put(tracks.day(file), tracks.days_files[file].encode())

@@ -254,7 +254,7 @@ def _style(builder: _Builder, tail: bytes) -> Style:
         indent = _indent(next((line for line in lines if line.lstrip().startswith("<count")), outer + "\t"))
         end = head[len(head.rstrip()) :] + end
         head = head.rstrip() + newline + indent
-    return Style(head, end, indent, indent.removeprefix(outer) or "\t", newline)
+    return Style(head, end, indent, indent.removeprefix(outer), newline)
 
 
 def _indent(line: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 from nucleus_convert import Report, convert, read
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.kitti import folders
-from nucleus_convert.converters.model import Record
+from nucleus_convert.converters.model import Cuboid, Record
+from nucleus_convert.formats.kitti import tracklets
 
 DAY, DRIVE = "2011_09_26", "2011_09_26_drive_0001_sync"
 
@@ -286,3 +287,70 @@ def test_a_box_drawn_for_another_camera_goes_to_its_own_label_folder(tmp_path: P
         name = "training/label_3/000000.txt" if kind == "object" else "training/label_03/0000.txt"
         assert found.pop(name).decode().split()[-15:-7] == ["Van", "-1", "-1", "-10", "1", "2", "4", "6"]
         assert found == texts(root)
+
+
+# ---------------------------------------------------------------------- raw drives as CVAT exports them
+
+
+def cvat_drive(folder: Path, rx: str = "0.0") -> Path:
+    """Two objects of a pose each, extents as CVAT has them, point clouds by names of their own, no indentation."""
+
+    def item(label: str, frame: int, size: str, place: str, occlusion: int, marks: list[str]) -> str:
+        sizes = "".join(f"<{name}>{text}</{name}>\n" for name, text in zip("hwl", size.split(), strict=True))
+        values = [*place.split()[:3], rx, "0.0", place.split()[3], "2", str(occlusion), "0", "0", *["-1"] * 5]
+        pose = "".join(
+            f"<{name}>{text}</{name}>\n" for name, text in zip(tracklets.CVAT_FIELDS, values, strict=True)
+        )
+        return (
+            f"<item{marks[0]}>\n<objectType>{label}</objectType>\n{sizes}<first_frame>{frame}</first_frame>\n"
+            f"<poses{marks[1]}>\n<count>1</count>\n<item_version>0</item_version>\n<item{marks[2]}>\n{pose}</item>\n"
+            "</poses>\n<finished>1</finished>\n</item>\n"
+        )
+
+    marks = [f' class_id="{n}" tracking_level="0" version="{n & 1}"' for n in (1, 2, 3)]
+    (folder / "velodyne_points/data").mkdir(parents=True)
+    for name in ("scan a", "scan_b"):
+        (folder / f"velodyne_points/data/{name}.pcd").touch()
+    (folder / "frame_list.txt").write_text("0 scan_b\n1 scan a\n")
+    (folder / "tracklet_labels.xml").write_text(
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<!DOCTYPE boost_serialization>\n'
+        '<boost_serialization signature="serialization::archive" version="9">\n'
+        '<tracklets class_id="0" tracking_level="0" version="0">\n<count>2</count>\n<item_version>1</item_version>\n'
+        + item("car", 1, "1.6 4.0 1.5", "10.0 -2.0 0.5 0.25", 1, marks)
+        + item("bus", 0, "2.5 11.0 3.0", "20.0 4.0 1.0 -1.0", 0, [""] * 3)
+        + "</tracklets>\n</boost_serialization>\n"
+    )
+    return folder
+
+
+def test_a_drive_of_cvats_has_centres_extents_and_names_of_its_own(tmp_path: Path) -> None:
+    found = records(cvat_drive(tmp_path / "drive"))
+    assert [(one.item.path, [a.label for a in one.annotations]) for one in found] == [
+        ("velodyne_points/data/scan_b.pcd", ["bus"]),
+        ("velodyne_points/data/scan a.pcd", ["car"]),
+    ]
+    assert found[0].annotations[0].shapes == (Cuboid(20, 4, 1, 11, 2.5, 3, -1),)
+    assert found[1].annotations[0].shapes == (Cuboid(10, -2, 0.5, 4, 1.6, 1.5, 0.25),)
+    assert there_and_back(tmp_path / "drive", tmp_path) == texts(tmp_path / "drive")
+
+
+def test_a_cloud_that_frame_list_names_may_be_elsewhere(tmp_path: Path) -> None:
+    shutil.rmtree(cvat_drive(tmp_path / "drive") / "velodyne_points")
+    paths = [one.item.path for one in records(tmp_path / "drive")]
+    assert paths == [f"velodyne_points/data/{name}.pcd" for name in ("scan_b", "scan a")]
+
+
+@pytest.mark.parametrize("text", ["0\n", "x scan\n", "0 a\n0 b\n", "9999999 a\n"])
+def test_a_frame_list_that_is_none_is_named_with_its_line(tmp_path: Path, text: str) -> None:
+    (cvat_drive(tmp_path / "drive") / "frame_list.txt").write_text(text)
+    line = 2 if text.startswith("0 a") else 1
+    with pytest.raises(ConvertError, match=rf"frame_list\.txt:{line}: "):
+        records(tmp_path / "drive")
+
+
+def test_a_tilt_is_said_to_be_lost_and_comes_back(tmp_path: Path) -> None:
+    """A cuboid turns about the vertical only."""
+    report = Report()
+    records(cvat_drive(tmp_path / "drive", rx="0.125"), report)
+    assert report.count("out-of-range", "tilts of boxes (rx, ry), which no cuboid shows") == 2
+    assert there_and_back(tmp_path / "drive", tmp_path) == texts(tmp_path / "drive")
