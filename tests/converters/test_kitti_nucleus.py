@@ -411,3 +411,10 @@ def test_cuboids_of_a_cloud_that_is_not_there_are_no_bug_but_said(tmp_path: Path
     assert [one.annotations for one in read(tmp_path / "n", "nucleus")] == [(car,)]
     write(from_records(header, [Record(cloud), Record(image, (car,))][::order]), tmp_path / "n2", "nucleus")
     assert sum((one.annotations for one in read(tmp_path / "n2", "nucleus")), ()) == (car,)
+
+
+def test_scores_of_any_range_are_kept_and_said(fixtures: Path, tmp_path: Path) -> None:
+    """KITTI's scores may be any numbers; Nucleus's confidences lie in 0 to 1, and nothing tells how to get there."""
+    report = convert(fixtures / "kitti/results", tmp_path / "n", source="kitti")
+    assert [line["confidence"] for line in lines(tmp_path / "n", "predictions")] == [0.987654321, -3.5]
+    assert report.count("out-of-range", "confidences that are not within 0 to 1") == 1
