@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from nucleus_convert.converters.errors import OptionError
 from nucleus_convert.converters.imagefile import is_image
 from nucleus_convert.formats.kitti import labels, tracklets
 from nucleus_convert.formats.kitti.labels import Kind
@@ -80,6 +81,25 @@ def find(source: Path, camera: int, *, told: bool = False) -> list[Part]:
         if kind is not None:
             return [Part("", kind, labels=folder)]
     return []
+
+
+def with_results(parts: list[Part], results: Path) -> Part:
+    """The only part of a data set, with results in the place of its labels.
+
+    Raises:
+        OptionError: there are several parts, or no results.
+    """
+    if len(parts) != 1:
+        names = " and ".join(part.prefix.rstrip("/") for part in parts) or "no frames, or raw drives only"
+        raise OptionError(
+            f"results are of frames of one folder, and there are {names}",
+            hint="name the folder that they are of: training, or testing",
+        )
+    folder = results / "data" if (results / "data").is_dir() else results
+    kind = _first_kind(folder) if folder.is_dir() else None
+    if kind is None:
+        raise OptionError(f"no files of rows with 15 to 18 columns in {folder}", hint="name the folder of result files")
+    return msgspec.structs.replace(parts[0], kind=kind, labels=str(folder.resolve()), one=None)
 
 
 def drives(source: Path) -> list[Path]:

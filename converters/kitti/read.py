@@ -45,6 +45,8 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
             Where(file=str(source)),
             "name the folder that holds label_2, label_02, the text files, or a drive's velodyne_points",
         )
+    if options.results is not None:
+        parts = [folders.with_results(parts, options.results)]
     root = source.parent if source.is_file() else source
     index = Index(source, parts, options, report)
     meaning = Meaning(index.scored(), options.predictions)

@@ -354,3 +354,47 @@ def test_a_tilt_is_said_to_be_lost_and_comes_back(tmp_path: Path) -> None:
     records(cvat_drive(tmp_path / "drive", rx="0.125"), report)
     assert report.count("out-of-range", "tilts of boxes (rx, ry), which no cuboid shows") == 2
     assert there_and_back(tmp_path / "drive", tmp_path) == texts(tmp_path / "drive")
+
+
+# ---------------------------------------------------------------------- results beside the data set
+
+
+@pytest.mark.parametrize("kind", ["object", "tracking"])
+@pytest.mark.parametrize("inner", ["", "data"])
+def test_results_are_predictions_for_the_frames_of_the_data_set(tmp_path: Path, kind: str, inner: str) -> None:
+    """The same reference ids as the ground truth, cuboids on the same point clouds: what an evaluation needs."""
+    root = two_cameras(tmp_path / "kitti", kind)
+    results = tmp_path / "results" / inner
+    results.mkdir(parents=True)
+    scored = ROW.replace("2.00 1.65", "2.50 1.65").replace("\n", " 0.75\n")
+    name = "000000.txt" if kind == "object" else "0000.txt"
+    (results / name).write_text(scored if kind == "object" else f"0 5 {scored}1 5 {scored}")
+    convert(root, tmp_path / "truth", source="kitti")
+    convert(root, tmp_path / "n", source="kitti", results=tmp_path / "results")
+    truth, found = (
+        [json.loads(line) for line in (tmp_path / path).read_text().splitlines()]
+        for path in ("truth/annotations.jsonl", "n/predictions.jsonl")
+    )
+    key = ("type", "reference_id")
+    assert [[one[name] for name in key] for one in found] == [[one[name] for name in key] for one in truth]
+    assert {one["confidence"] for one in found} == {0.75}
+    cuboids = [one["geometry"]["position"]["y"] for one in (*truth, *found) if one["type"] == "cuboid"]
+    assert sorted(cuboids) == pytest.approx([-2.49] * (len(cuboids) // 2) + [-1.99] * (len(cuboids) // 2))
+    assert (tmp_path / "n/annotations.jsonl").read_text() == ""
+    assert (tmp_path / "n/scenes.jsonl").read_text().count("camera_params") > 0
+    convert(tmp_path / "n", tmp_path / "k", source="nucleus", target="kitti")
+    assert texts(tmp_path / "k/training/results") | texts(tmp_path / "k/results") == {
+        f"data/{name}": (results / name).read_bytes()
+    }
+
+
+def test_results_that_are_none_or_of_which_part_is_not_said(tmp_path: Path) -> None:
+    root = benchmark(tmp_path / "kitti")
+    (tmp_path / "results").mkdir()
+    with pytest.raises(ConvertError, match="testing and training"):
+        records(root, results=tmp_path / "results")
+    with pytest.raises(ConvertError, match="no files of rows"):
+        records(root / "testing", results=tmp_path / "results")
+    (tmp_path / "results/000001.txt").write_text(ROW[:-1] + " 0.5\n")
+    found = records(root / "testing", results=tmp_path / "results")
+    assert [[one.confidence for one in record.annotations] for record in found] == [[], [0.5]]
