@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -398,3 +401,21 @@ def test_results_that_are_none_or_of_which_part_is_not_said(tmp_path: Path) -> N
     (tmp_path / "results/000001.txt").write_text(ROW[:-1] + " 0.5\n")
     found = records(root / "testing", results=tmp_path / "results")
     assert [[one.confidence for one in record.annotations] for record in found] == [[], [0.5]]
+
+
+# ---------------------------------------------------------------------- the command line
+
+
+@pytest.mark.parametrize(("given", "yaw"), [([], 0.0), (["--exact-yaw"], 0.0), (["--no-exact-yaw"], -math.pi / 2)])
+def test_headings_can_be_asked_for_and_against(tmp_path: Path, given: list[str], yaw: float) -> None:
+    """Left to itself, a camera that looks left gets exact headings (the fact sheet's example D)."""
+    for folder, text in (
+        ("label_2", "Car 0 0 0 1 2 3 4 1.5 1.6 4.0 1.0 1.65 10.0 0\n"),
+        ("calib", "P2: 700 0 600 0 0 700 180 0 0 0 1 0\nTr_velo_to_cam: 1 0 0 0 0 0 -1 0 0 1 0 0\n"),
+    ):
+        (tmp_path / "kitti" / folder).mkdir(parents=True)
+        (tmp_path / f"kitti/{folder}/000000.txt").write_text(text)
+    command = [sys.executable, "-m", "nucleus_convert", "kitti2nucleus", str(tmp_path / "kitti"), *given]
+    subprocess.run([*command, "-o", str(tmp_path / "n")], check=True, capture_output=True)
+    rows = map(json.loads, (tmp_path / "n/annotations.jsonl").read_text().splitlines())
+    assert [row["geometry"]["yaw"] for row in rows if row["type"] == "cuboid"] == pytest.approx([yaw])
