@@ -93,6 +93,23 @@ class Encoded(msgspec.Struct):
     poses: list[tuple[Annotation, tuple[str, str, str], Pose]] = []
 
     @property
+    def sensor(self) -> str | None:
+        """The sensor that it is of, in a scene."""
+        scene = self.kept.item.scene
+        return None if scene is None else scene.sensor
+
+    @property
+    def camera(self) -> int | None:
+        """The number of the camera of an image, if it is another than the one that labels were made in."""
+        number = self.kept.item.extras.get(FORMAT, {}).get(CAMERA)
+        return number if type(number) is int and 0 <= number <= 9 else None
+
+    @property
+    def results_folder(self) -> str:
+        """Where its predictions go."""
+        return "results/data/" if self.camera is None else f"results_{self.camera}/data/"
+
+    @property
     def frame(self) -> tuple[str, int] | None:
         """The frame of a scene that it is of."""
         scene = self.kept.item.scene
@@ -299,7 +316,6 @@ class Rows:
         self._count(record, [None if one.shape(Cuboid) is None else "" for one in record.annotations], report)
         cuboids = tuple(one for one in record.annotations if one.shape(Cuboid) is not None)
         return Encoded(kept, prefix, stem, cuboids=cuboids)
-
 
     def _of_drive(self, record: Record, prefix: str, stem: str, report: Report) -> Encoded:
         """A point cloud of a raw drive: its cuboids are poses of tracklets."""

@@ -13,20 +13,19 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, semantics, side
-from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
+from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings
 from nucleus_convert.converters.kitti.folders import SIDE_FILE
 from nucleus_convert.converters.kitti.objects import (
-    CAMERA,
     FORMAT,
     PICTURES,
     RESULTS,
     SCORES,
     row_text,
-    track_number,
     with_3d,
 )
 from nucleus_convert.converters.kitti.options import WriteOptions
-from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
+from nucleus_convert.converters.kitti.records import CALIB, TIME
+from nucleus_convert.converters.kitti.sequences import Sequences
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Scene
 from nucleus_convert.converters.parallel import encode_chunks
@@ -34,9 +33,6 @@ from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.kitti import calib, framelist, timestamps, tracklets
 from nucleus_convert.formats.kitti import labels as wire
-
-_NEW_TRACKS = 100_000
-"""Numbers of tracks that had none of KITTI's begin here."""
 
 
 def sequences(labels: LabelSet, options: WriteOptions) -> frozenset[str]:
@@ -107,18 +103,6 @@ def _frames(chunks: Iterator[list[Encoded]]) -> Iterator[list[Encoded]]:
         yield group
 
 
-def _sensor(encoded: Encoded) -> str | None:
-    """The sensor that a record is of, in a scene."""
-    scene = encoded.kept.item.scene
-    return None if scene is None else scene.sensor
-
-
-def _camera(encoded: Encoded) -> int | None:
-    """The number of the camera of an image, if it is another than the one that labels were made in."""
-    number = encoded.kept.item.extras.get(FORMAT, {}).get(CAMERA)
-    return number if type(number) is int and 0 <= number <= 9 else None
-
-
 class _Tree:
     """The folder that is written."""
 
@@ -141,20 +125,8 @@ class _Tree:
         self._rows = Rows(settings)
         self._names = Names()
         self._folders: set[Path] = set()
-        self._sequences: dict[tuple[str, str | None], str] = {}
-        """Scene and sensor -> the label file, without suffix."""
-        self._main: dict[str, str | None] = {}
-        """Scene -> the sensor whose images its rows are of."""
-        self._still: dict[tuple[str, str | None], str | None] = {}
-        """Scene and sensor -> calibration, as long as all frames have the same."""
-        self._tracks: dict[str, dict[Any, int]] = {}
-        self._forms = {
-            scene.id: form for scene in labels.header.scenes if (form := scene.extras.get(FORMAT, {}).get(FORM))
-        }
-        self._named = {
-            scene.id: str(scene.extras.get(FORMAT, {}).get("sequence", scene.id)) for scene in labels.header.scenes
-        }
         self._begun: set[str] = set()
+        self._sequences = Sequences(labels.header, options.camera, self._append, report)
         self._drives = {name: raw.Tracks(scene) for name, scene in drives(labels, options).items()}
         self._subsets: dict[str, list[str]] = {}
         self._results = labels.header.extras.get(FORMAT, {}).get(RESULTS) is True
@@ -163,13 +135,11 @@ class _Tree:
     def begin(self) -> None:
         """Write the side file's first line."""
         first = side.First(side.VERSION, self.header, self.settings.scores)
-        self._put(SIDE_FILE, side.ENCODE(first) + b"\n")
+        self._append(SIDE_FILE, side.ENCODE(first) + b"\n")
 
     def add(self, group: list[Encoded]) -> None:
         """Write the records of a frame."""
-        image = self._labelled_image(group)
-        if image is not None and image.frame is not None:
-            self._main.setdefault(image.frame[0], _sensor(image))
+        image = self._sequences.labelled(group)
         cuboids = [one for encoded in group for one in encoded.cuboids]
         if cuboids:
             self._place(cuboids, group, image)
@@ -182,17 +152,8 @@ class _Tree:
                 self._media(encoded)
             self._put(SIDE_FILE, side.ENCODE(encoded.kept) + b"\n")
 
-    def _labelled_image(self, group: list[Encoded]) -> Encoded | None:
-        """The image of a frame that the label file is of: the camera's, or else the one that the scene began with."""
-        images = [one for one in group if one.kept.item.kind == "image"]
-        wanted = next((one for one in images if str(_sensor(one)).endswith(f"_{self.options.camera}")), None)
-        if wanted is None and images and images[0].frame is not None:
-            main = self._main.get(images[0].frame[0])
-            wanted = next((one for one in images if _sensor(one) == main), None)
-        return wanted or (images[0] if images else None)
-
     def _put(self, name: str, data: bytes) -> None:
-        """Write a file, or more of it."""
+        """Write a file, or more of one that was begun."""
         path = self.root / name
         if path.parent not in self._folders:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,8 +163,11 @@ class _Tree:
             file.write(data)
         if mode == "wb":
             self.written.append(path)
-            if name == SIDE_FILE or self._sequences:
-                self._begun.add(name)
+
+    def _append(self, name: str, data: bytes) -> None:
+        """Write more of a file, or begin it."""
+        self._put(name, data)
+        self._begun.add(name)
 
     # ------------------------------------------------------------------ labels
 
@@ -211,9 +175,9 @@ class _Tree:
         rows = [row for row in encoded.rows if not row.predicted]
         results = [row for row in encoded.rows if row.predicted]
         if encoded.sequence:
-            self._of_sequence(encoded, rows, results)
+            self._sequences.add(encoded, rows, results)
             return
-        other = _camera(encoded)
+        other = encoded.camera
         if other is not None and not (rows or results):
             return
         folder = f"{encoded.prefix}label_{self.options.camera if other is None else other}/"
@@ -227,7 +191,7 @@ class _Tree:
             self._put(changes["labels"], encoded.form.joined([row.text for row in rows]).encode())
         if results or (self._results and not rows):
             prefix = encoded.prefix if encoded.prefix != "training/" else ""
-            changes["results"] = f"{prefix}results/data/{stem}.txt"
+            changes["results"] = f"{prefix}{encoded.results_folder}{stem}.txt"
             form = encoded.form if not rows else wire.PLAIN
             self._put(changes["results"], form.joined([row.text for row in results]).encode())
         subset = encoded.kept.item.subset
@@ -248,47 +212,6 @@ class _Tree:
             )
         return found
 
-    def _of_sequence(self, encoded: Encoded, rows: list[Line], results: list[Line]) -> None:
-        assert encoded.frame is not None
-        scene, frame = encoded.frame
-        sensor = _sensor(encoded)
-        main = sensor == self._main.get(scene)
-        if not (main or rows or results):  # further cameras have files where they have rows
-            return
-        key = scene, sensor
-        name = self._sequences.get(key)
-        if name is None:
-            other = _camera(encoded)
-            stem = self._named[scene] if main or other is not None else f"{self._named[scene]}_{sensor}"
-            wanted = f"{encoded.prefix}label_0{self.options.camera if other is None else other}/{safe_path(stem)}"
-            name = self._sequences[key] = self._names.free(wanted)
-            self._still[key] = encoded.calib
-            if encoded.calib is not None:
-                self._put(f"{encoded.prefix}calib/{name.rpartition('/')[2]}.txt", encoded.calib.encode())
-        elif self._still.get(key) != encoded.calib and self._still.pop(key, None) is not None:
-            what = "camera that moves within its sequence"
-            self.report.add(Code.CARRIED, what, format=FORMAT, where=Where(item=str(encoded.kept.item.id)))
-        files = {}
-        if rows or (main and encoded.labelled and not (results or self._results)):
-            files["labels"] = f"{name}.txt"
-            form = form_of(self._forms.get(scene, {})) if main else wire.PLAIN
-            text = form.joined([self._lead(row, scene, frame) + row.text for row in rows])
-            self._put(files["labels"], text.encode())
-        if results or (main and self._results and not rows):
-            files["results"] = f"{encoded.prefix}results/data/{name.rpartition('/')[2]}.txt"
-            text = "".join(f"{self._lead(row, scene, frame)}{row.text}\n" for row in results)
-            self._put(files["results"], text.encode())
-        encoded.kept = msgspec.structs.replace(encoded.kept, **files)
-
-    def _lead(self, row: Line, scene: str, frame: int) -> str:
-        if row.track is None:
-            return f"{frame} -1 "
-        number = track_number(row.track, scene)
-        if number is None:
-            known = self._tracks.setdefault(scene, {})
-            number = known.setdefault(row.track, _NEW_TRACKS + len(known))
-        return f"{frame} {number} "
-
     # ------------------------------------------------------------------ raw drives
 
     def _pose(self, encoded: Encoded) -> None:
@@ -306,8 +229,7 @@ class _Tree:
             self._labels(encoded)
         time = item.extras.get(FORMAT, {}).get(TIME)
         if type(time) is int:
-            other = _camera(encoded)
-            camera = self.options.camera if other is None else other
+            camera = self.options.camera if encoded.camera is None else encoded.camera
             sensor = "velodyne_points" if item.kind != "image" else f"image_0{camera}"
             times = self._times.setdefault(drive.file(f"{sensor}/timestamps.txt"), [])
             times += [None] * (frame - len(times))
@@ -318,11 +240,8 @@ class _Tree:
         for tracks in self._drives.values():
             if tracks.labelled or tracks.posed:
                 name = tracks.file(tracklets.FILE)
-                self._begun.add(name)
-                self.written.append(self.root / name)
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 for text in tracks.texts():
-                    self._put(name, text.encode())
+                    self._append(name, text.encode())
             if tracks.frames:
                 self._put(tracks.file(framelist.FILE), tracks.frames.encode())
             for file in calib.RAW_FILES:

@@ -419,3 +419,20 @@ def test_headings_can_be_asked_for_and_against(tmp_path: Path, given: list[str],
     subprocess.run([*command, "-o", str(tmp_path / "n")], check=True, capture_output=True)
     rows = map(json.loads, (tmp_path / "n/annotations.jsonl").read_text().splitlines())
     assert [row["geometry"]["yaw"] for row in rows if row["type"] == "cuboid"] == pytest.approx([yaw])
+
+
+@pytest.mark.parametrize("kind", ["object", "tracking"])
+def test_predictions_for_two_cameras_do_not_share_a_file(tmp_path: Path, kind: str) -> None:
+    root = two_cameras(tmp_path / "kitti", kind)
+    convert(root, tmp_path / "n", source="kitti", cameras="all")
+    boxes = []
+    for number in (2, 3):
+        name = f"image_{number}/000000.png" if kind == "object" else f"image_0{number}/0000/000001.png"
+        geometry = {"x": number, "y": 2, "width": 3, "height": 4}
+        box = {"label": "Van", "type": "box", "geometry": geometry, "reference_id": f"training/{name}"}
+        boxes.append(json.dumps({**box, "annotation_id": "p", "confidence": 0.5}) + "\n")
+    (tmp_path / "n/predictions.jsonl").write_text("".join(boxes))
+    convert(tmp_path / "n", tmp_path / "k", source="nucleus", target="kitti")
+    found = {name: text.decode().split() for name, text in texts(tmp_path / "k").items() if "results" in name}
+    assert sorted(words[-12] for words in found.values()) == ["2", "3"]
+    assert all(len(words) == (16 if kind == "object" else 18) for words in found.values())
