@@ -1,4 +1,4 @@
-"""First look at a KITTI data set: its frames, and the labels used; what the files say is read later."""
+"""First look at a KITTI data set: its frames; what the files say of them is read later."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import ReadError, SchemaError, Where
+from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.kitti import folders, raw, semantics
 from nucleus_convert.converters.kitti.folders import Part
+from nucleus_convert.converters.kitti.glance import Glance, read_bytes
 from nucleus_convert.converters.kitti.objects import FORMAT
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.model import Label, Scene
@@ -51,15 +52,10 @@ class Index:
         self.options = options
         self.report = report
         self.entries: list[Entry] = []
-        self.labels: dict[str, None] = {}
+        self.seen = Glance(options)
         self.scenes: list[Scene] = []
         self.drives: list[raw.Drive] = []
-        self._scores: set[float] = set()
-        self._placed = False
-        self._unscored = False
-        self._rows = 0
         self.classes: set[int] = set()
-        self._form = wire.PLAIN
         for number, part in enumerate(parts):
             self._beside(part)
             if part.kind == "tracking":
@@ -68,21 +64,6 @@ class Index:
                 self._object(number, part)
         for path in folders.drives(given):
             self._raw(raw.drive_of(root, path, options.dialect))
-
-    def scored(self) -> bool:
-        """Whether the 16th column, if there is one, is a score."""
-        if self.options.scores != "auto":
-            return self.options.scores == "keep"
-        filler = len(self._scores) == 1 and self._scores <= {0.0, 1.0}
-        if filler and not self._placed and not self._unscored:
-            value = self._scores.pop()
-            self.report.add(
-                Code.ASSUMED,
-                f"a 16th column that is {value:g} in every row is a filler, and no score (option scores)",
-                format=FORMAT,
-            )
-            return False
-        return True
 
     # ------------------------------------------------------------------ the object benchmark
 
@@ -104,7 +85,7 @@ class Index:
             self._show(semantic.get(stem), instance=False)
             self._show(instance.get(stem), instance=True)
             if stem in files:
-                self._look(root / files[stem], "object")
+                self.seen.at(root / files[stem], "object")
             cloud = clouds.get(stem)
             if cloud is None and part.velodyne is None and stem in calibs and self.options.clouds == "auto":
                 cloud = f"{part.prefix}velodyne/{stem}.bin"
@@ -193,7 +174,7 @@ class Index:
         known = folders.lengths(root)
         several = len(self.parts) > 1
         for name in sorted({*files, *pictures, *clouds}):
-            last = self._look(root / files[name], "tracking") if name in files else -1
+            last = self.seen.at(root / files[name], "tracking") if name in files else -1
             frames = {*range(max(last + 1, known.get(name, 0)))}
             frames |= {*pictures.get(name, ()), *clouds.get(name, ())}
             lidar = bool(clouds.get(name)) or (part.velodyne is None and name in calibs)
@@ -203,8 +184,8 @@ class Index:
             own: dict[str, Any] = {}
             if name in calibs:
                 own["calib"] = wire.decode(read_bytes(root / calibs[name]), str(root / calibs[name]))
-            if name in files and self._form != wire.PLAIN:
-                own["form"] = msgspec.to_builtins(self._form)
+            if name in files and self.seen.form != wire.PLAIN:
+                own["form"] = msgspec.to_builtins(self.seen.form)
             self.scenes.append(
                 Scene(
                     id=scene,
@@ -288,7 +269,7 @@ class Index:
         number = len(self.drives)
         self.drives.append(drive)
         for one in drive.document.tracklets:
-            self.labels.setdefault(one.label)
+            self.seen.labels.setdefault(one.label)
         for frame in sorted({*range(count), *clouds, *names}.union(*pictures.values())):
             name = f"{names[frame]}.pcd" if frame in names else f"{frame:010}.bin"
             cloud = clouds.get(frame) or f"{folder}/{name}"
@@ -313,39 +294,9 @@ class Index:
                 return {"calib": calib.dump(calib.load_raw(folder)), raw.FILES: texts}
         return {}
 
-    # ------------------------------------------------------------------ rows
-
-    def _look(self, path: Path, kind: wire.Kind) -> int:
-        """Note the labels of a file, and what stands in its 16th column; the last frame, -1 without.
-
-        What cannot be read is passed over: it is rejected, with the reason, when it is read as a record.
-        """
-        last = -1
-        try:
-            text = wire.decode(read_bytes(path), str(path))
-        except ReadError:
-            return last
-        self._form = wire.form_of(text)
-        for row in wire.parse(text, str(path), kind, self._form):
-            if isinstance(row, wire.Bad):
-                last = max(last, 0)  # a frame for it to be rejected with
-                continue
-            if row.name != wire.DONT_CARE or self.options.dontcare == "keep":
-                self.labels.setdefault(row.name)
-            if row.frame is not None:
-                last = max(last, row.frame)
-            self._placed = self._placed or row.has_3d
-            self._rows += 1
-            if row.score is not None:
-                if len(self._scores) < 3:
-                    self._scores.add(float(row.score))
-            else:
-                self._unscored = True
-        return last
-
     def results(self) -> bool:
         """Whether the rows are results: there are some, and all have a score."""
-        return self._rows > 0 and not self._unscored and all(part.labels is not None for part in self.parts)
+        return self.seen.results() and all(part.labels is not None for part in self.parts)
 
     def class_names(self) -> dict[int, str]:
         """Number of a class in pictures -> its name."""
@@ -354,28 +305,13 @@ class Index:
 
     def header_labels(self) -> tuple[Label, ...]:
         """The labels: of pictures by number, of rows in the order they were met."""
-        made = {name: Label(name=name) for name in self.labels}
+        made = {name: Label(name=name) for name in self.seen.labels}
         colours = folders.class_names(self.root)
         names = self.class_names()
         for number in sorted(self.classes):
             name = names.get(number, str(number))
             made[name] = Label(name=name, id=number, color=colours[number][1] if number in colours else None)
         return tuple(made.values())
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a label file.
-
-    Raises:
-        ReadError: it cannot be read, or is larger than a label file can be.
-    """
-    where = Where(file=str(path))
-    try:
-        if path.stat().st_size > wire.MAX_BYTES:
-            raise ReadError(f"a label file of more than {wire.MAX_BYTES:,} bytes", where)
-        return path.read_bytes()
-    except OSError as error:
-        raise ReadError(f"cannot be read ({error.strerror})", where) from error
 
 
 def _frames_of(found: dict[str, str], names: dict[int, str]) -> dict[int, str]:

@@ -49,7 +49,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
         parts = [folders.with_results(parts, options.results)]
     root = source.parent if source.is_file() else source
     index = Index(source, parts, options, report)
-    meaning = Meaning(index.scored(), options.predictions)
+    meaning = Meaning(index.seen.scored(report), options.predictions)
     own: dict[str, Any] = {} if meaning.scores else {SCORES: False}
     if meaning.scores and index.results():
         own[RESULTS] = True

@@ -13,7 +13,8 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, semantics, side
-from nucleus_convert.converters.kitti.index import Entry, read_bytes
+from nucleus_convert.converters.kitti.glance import read_bytes
+from nucleus_convert.converters.kitti.index import Entry
 from nucleus_convert.converters.kitti.objects import CAMERA, FORMAT, LABELLED, PICTURES, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
