@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import ReadError, Where
+from nucleus_convert.converters.errors import ReadError
 from nucleus_convert.converters.kitti.objects import FORMAT
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.report import Report
@@ -37,7 +37,7 @@ class Glance:
         last = -1
         self.form = wire.PLAIN
         try:
-            text = wire.decode(read_bytes(path), str(path))
+            text = wire.load(path)
         except ReadError:
             return last
         self.form = wire.form_of(text)
@@ -75,18 +75,3 @@ class Glance:
     def results(self) -> bool:
         """Whether all rows have a score, and there are some."""
         return self._rows > 0 and not self._unscored
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a label file.
-
-    Raises:
-        ReadError: it cannot be read, or is larger than a label file can be.
-    """
-    where = Where(file=str(path))
-    try:
-        if path.stat().st_size > wire.MAX_BYTES:
-            raise ReadError(f"a label file of more than {wire.MAX_BYTES:,} bytes", where)
-        return path.read_bytes()
-    except OSError as error:
-        raise ReadError(f"cannot be read ({error.strerror})", where) from error

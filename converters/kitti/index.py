@@ -11,7 +11,7 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.kitti import folders, raw, semantics
 from nucleus_convert.converters.kitti.folders import Part
-from nucleus_convert.converters.kitti.glance import Glance, read_bytes
+from nucleus_convert.converters.kitti.glance import Glance
 from nucleus_convert.converters.kitti.objects import FORMAT
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.model import Label, Scene
@@ -183,7 +183,7 @@ class Index:
             scene = f"{part.prefix}{name}" if several else name
             own: dict[str, Any] = {}
             if name in calibs:
-                own["calib"] = wire.decode(read_bytes(root / calibs[name]), str(root / calibs[name]))
+                own["calib"] = wire.load(root / calibs[name])
             if name in files and self.seen.form != wire.PLAIN:
                 own["form"] = msgspec.to_builtins(self.seen.form)
             self.scenes.append(
@@ -290,7 +290,7 @@ class Index:
         for folder in (self.root / prefix, (self.root / prefix).parent):
             there = [name for name in calib.RAW_FILES if (folder / name).is_file()]
             if there:
-                texts = {name: wire.decode(read_bytes(folder / name), str(folder / name)) for name in there}
+                texts = {name: wire.load(folder / name) for name in there}
                 return {"calib": calib.dump(calib.load_raw(folder)), raw.FILES: texts}
         return {}
 

@@ -13,7 +13,6 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, semantics, side
-from nucleus_convert.converters.kitti.glance import read_bytes
 from nucleus_convert.converters.kitti.index import Entry
 from nucleus_convert.converters.kitti.objects import CAMERA, FORMAT, LABELLED, PICTURES, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
@@ -173,7 +172,7 @@ class _Reader:
         if text is None:
             path = self.root / entry.calib
             try:
-                text = wire.decode(read_bytes(path), str(path))
+                text = wire.load(path)
                 views.of(text, str(path))
             except ConvertError as error:
                 self.report.reject(error, entry.calib, kind="calibration")
@@ -249,7 +248,7 @@ class _Reader:
             found = self._of_sequence(path).get(entry.frame, [])
         else:
             try:
-                text = wire.decode(read_bytes(path), str(path))
+                text = wire.load(path)
             except ReadError as error:
                 self.report.reject(error, entry.labels)
                 return [], form
@@ -289,7 +288,7 @@ class _Reader:
         if self._sequence is None or self._sequence[0] != key:
             by_frame: dict[int, list[wire.Row | wire.Bad]] = {}
             last = 0
-            text = wire.decode(read_bytes(path), key)
+            text = wire.load(path)
             for row in wire.parse(text, key, "tracking", wire.form_of(text)):
                 if isinstance(row, wire.Row) and row.frame is not None:
                     last = row.frame
@@ -321,7 +320,7 @@ class _Reader:
             if kept.frame is not None:
                 rows += self._good(self._of_sequence(path).get(kept.frame, []), path)
             else:
-                text = wire.decode(read_bytes(path), str(path))
+                text = wire.load(path)
                 rows += self._good(list(wire.parse(text, str(path), "object", wire.form_of(text))), path)
             if name is kept.labels:
                 count = len(rows)

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.formats.kitti import texts
 
 FILE: Final = "frame_list.txt"
 MAX_BYTES: Final = 1 << 26
@@ -15,24 +16,8 @@ _LINE = re.compile(r"\s*(\d{1,9})\s+(\S.*?)\s*", re.ASCII)
 
 
 def load(path: Path) -> str:
-    """The text of a list.
-
-    Raises:
-        ReadError: it cannot be opened.
-        MalformedFileError: it is no text, or larger than 2^26 bytes.
-    """
-    where = Where(file=str(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ReadError(f"the list of frames cannot be read ({error.strerror})", where) from error
-    if len(data) > MAX_BYTES:
-        raise MalformedFileError(f"the file has more than {MAX_BYTES:,} bytes", where)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedFileError("the file is no text (not UTF-8)", where) from error
+    """The text of a list. Raises as :func:`texts.load`."""
+    return texts.load(path, MAX_BYTES, "the list of frames")
 
 
 def parse(text: str, name: str) -> dict[int, str]:
@@ -42,7 +27,7 @@ def parse(text: str, name: str) -> dict[int, str]:
         SchemaError: a line is no number and name, or a number stands twice; with file and line.
     """
     found: dict[int, str] = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         where = Where(file=name, line=number)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.formats.kitti.texts import NUMBER
 from nucleus_convert.formats.kitti.tracklets import FIELDS, Document, Pose, Style, Tracklet, escaped
 
 MAX_BYTES: Final = 1 << 27
@@ -19,7 +20,6 @@ LARGEST: Final = 1e9
 _MAX_TEXT = 1000
 _MAX_AROUND = 1 << 16
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _STANDALONE = re.compile(rb"(<\?xml[^>]*?standalone\s*=\s*)(\"true\"|'true')")
 _TRACKLET_FIELDS = frozenset({"objectType", "h", "w", "l", "first_frame", "finished"})
 _ROOT, _LIST, _ITEM, _POSES, _POSE = (
@@ -196,7 +196,7 @@ class _Builder:
             )
 
     def number(self, tag: str, text: str) -> str:
-        if not _NUMBER.fullmatch(text) or not math.fabs(float(text)) <= LARGEST:
+        if not NUMBER.fullmatch(text) or not math.fabs(float(text)) <= LARGEST:
             raise SchemaError(f"<{tag}> is no number: {text!r:.40}", self.where(), "expected a finite number")
         return text
 
