@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from nucleus_convert.converters.errors import OptionError
 from nucleus_convert.converters.imagefile import is_image
-from nucleus_convert.formats.kitti import labels, tracklets
+from nucleus_convert.formats.kitti import colors, labels, texts, tracklets
 from nucleus_convert.formats.kitti.labels import Kind
 
 SIDE_FILE = "nucleus_convert.kitti.jsonl"
 _LABELS = ("label_{n}", "label_0{n}", "label", "labels")
 _IMAGES = ("image_{n}", "image_0{n}", "image", "images", "data")
 _SETS = "ImageSets"
+COLORS = "label_colors.txt"
 _LOOKED_AT = 200
+_MOST = 1 << 24
 CAMERAS = range(10)
 _UNREAD = ("oxts", "planes", "prev_2", "prev_3", "semantic_rgb", "det_02", "det_2")
 
@@ -277,25 +279,37 @@ def subsets(root: Path, prefix: str) -> dict[str, str]:
     return found
 
 
-def class_names(root: Path) -> dict[int, tuple[str, str]]:
-    """Number of a class -> name and colour, as Datumaro's label_colors.txt has them: by line."""
-    path = root / "label_colors.txt"
-    found: dict[int, tuple[str, str]] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            words = line.split(None, 3)
-            if len(words) == 4 and all(word.isdigit() and int(word) < 256 for word in words[:3]):
-                red, green, blue = map(int, words[:3])
-                found[len(found)] = (words[3].strip(), f"#{red:02x}{green:02x}{blue:02x}")
-    return found
+def beside(root: Path) -> dict[str, str]:
+    """The texts of files that a data set has only one of, by name: classes of pictures, sequence maps.
+
+    Raises:
+        ReadError: one cannot be read, or is no text.
+    """
+    found = sorted(path for path in root.iterdir() if is_beside(path.name) and path.is_file())
+    return {path.name: texts.load(path, _MOST, "a file of names") for path in found}
 
 
-def lengths(root: Path) -> dict[str, int]:
-    """Sequence -> number of frames, from a sequence map of the tracking benchmark."""
+def is_beside(name: str) -> bool:
+    """Whether a file is one of those."""
+    return name == COLORS or name.startswith("evaluate_tracking.seqmap")
+
+
+def class_names(files: Mapping[str, str], root: Path) -> dict[int, tuple[str, str]]:
+    """Number of a class -> name and colour, as Datumaro's label_colors.txt has them: by line.
+
+    Raises:
+        SchemaError: a line of it is no colour and name.
+    """
+    found = colors.parse(files.get(COLORS, ""), str(root / COLORS))
+    return {number: (one.name, "#{:02x}{:02x}{:02x}".format(*one.color)) for number, one in enumerate(found)}
+
+
+def lengths(files: Mapping[str, str]) -> dict[str, int]:
+    """Sequence -> number of frames, from sequence maps of the tracking benchmark."""
     found: dict[str, int] = {}
-    for path in sorted(root.glob("evaluate_tracking.seqmap*")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for name, text in files.items():
+        for line in text.splitlines() if name != COLORS else ():
             words = line.split()
-            if len(words) == 4 and words[3].isdigit() and int(words[3]) < 1_000_000:
+            if len(words) == 4 and words[3].isdigit() and int(words[3]) < labels.MOST_FRAMES:
                 found[words[0]] = int(words[3])
     return found

@@ -49,6 +49,8 @@ class Index:
         root = given.parent if given.is_file() else given
         self.root = root
         self.parts = parts
+        self.beside = folders.beside(root)
+        self._classes = folders.class_names(self.beside, root)
         self.options = options
         self.report = report
         self.entries: list[Entry] = []
@@ -171,7 +173,7 @@ class Index:
         others = {camera: _by_folder(found) for camera, found in self._others(part).items()}
         clouds = _by_folder(folders.listing(root, part.velodyne, ".bin"))
         calibs = folders.listing(root, part.calib, ".txt")
-        known = folders.lengths(root)
+        known = folders.lengths(self.beside)
         several = len(self.parts) > 1
         for name in sorted({*files, *pictures, *clouds}):
             last = self.seen.at(root / files[name], "tracking") if name in files else -1
@@ -300,17 +302,16 @@ class Index:
 
     def class_names(self) -> dict[int, str]:
         """Number of a class in pictures -> its name."""
-        said = {number: name for number, (name, _) in folders.class_names(self.root).items()}
-        return said or dict(semantics.NAMES)
+        return {number: name for number, (name, _) in self._classes.items()} or dict(semantics.NAMES)
 
     def header_labels(self) -> tuple[Label, ...]:
         """The labels: of pictures by number, of rows in the order they were met."""
         made = {name: Label(name=name) for name in self.seen.labels}
-        colours = folders.class_names(self.root)
         names = self.class_names()
         for number in sorted(self.classes):
             name = names.get(number, str(number))
-            made[name] = Label(name=name, id=number, color=colours[number][1] if number in colours else None)
+            color = self._classes[number][1] if number in self._classes else None
+            made[name] = Label(name=name, id=number, color=color)
         return tuple(made.values())
 
 

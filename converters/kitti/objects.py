@@ -19,6 +19,8 @@ from nucleus_convert.formats.kitti.labels import DONT_CARE, Row
 
 FORMAT = "kitti"
 TEXT, ALPHA, SCORES, RESULTS, PICTURES = "text", "alpha", "scores", "results", "pictures"
+BESIDE = "beside"
+"""Of a data set: the texts of files that it has only one of, by name."""
 CAMERA = "camera"
 """On an item that is an image of another camera than the labels': its number."""
 LABELLED = "labelled"

@@ -20,7 +20,6 @@ from nucleus_convert.formats.kitti.tracklets import FIELDS, Dialect, Pose, Track
 TRACKLETS, STYLE, DIALECT, FILES, FOLDER, FRAMES = "tracklets", "style", "dialect", "files", "folder", "frames"
 POSE, SIZE, NAMES, MARK = "pose", "size", "fields", "mark"
 _FRESH = ("0", "0", "0", "0", "0", "0", "2", "-1", "-1", "-1", "0.0", "-1", "0.0", "0.0", "-1")
-_OCCLUSION, _TRUNCATION = FIELDS.index("occlusion"), FIELDS.index("truncation")
 
 
 class Drive(NamedTuple):

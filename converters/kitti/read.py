@@ -8,7 +8,7 @@ from typing import Any
 from nucleus_convert.converters.errors import ReadError, UnknownFormatError, Where
 from nucleus_convert.converters.kitti import folders, side
 from nucleus_convert.converters.kitti.index import Index
-from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, Meaning
+from nucleus_convert.converters.kitti.objects import BESIDE, FORMAT, PICTURES, RESULTS, SCORES, Meaning
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.records import CALIB, KittiSource
 from nucleus_convert.converters.labelset import LabelSet
@@ -53,6 +53,8 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     own: dict[str, Any] = {} if meaning.scores else {SCORES: False}
     if meaning.scores and index.results():
         own[RESULTS] = True
+    if index.beside:
+        own[BESIDE] = index.beside
     if index.classes:
         own[PICTURES] = True
     header = Header(

@@ -14,8 +14,9 @@ from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings
-from nucleus_convert.converters.kitti.folders import SIDE_FILE
+from nucleus_convert.converters.kitti.folders import SIDE_FILE, is_beside
 from nucleus_convert.converters.kitti.objects import (
+    BESIDE,
     FORMAT,
     PICTURES,
     RESULTS,
@@ -136,6 +137,10 @@ class _Tree:
         """Write the side file's first line."""
         first = side.First(side.VERSION, self.header, self.settings.scores)
         self._append(SIDE_FILE, side.ENCODE(first) + b"\n")
+        beside = self.header.extras.get(FORMAT, {}).get(BESIDE)
+        for name, text in beside.items() if isinstance(beside, dict) else ():
+            if type(text) is str and is_beside(name):
+                self._put(safe_path(name), text.encode())
 
     def add(self, group: list[Encoded]) -> None:
         """Write the records of a frame."""
