@@ -76,6 +76,7 @@ class Encoded(msgspec.Struct):
         semantic, instance: its pictures.
         cuboids: of a point cloud: its objects that are cuboids.
         poses: of a point cloud of a raw drive: its objects, their sizes and poses.
+        place: where its image goes, without ending; known when its labels are written.
     """
 
     kept: side.Line
@@ -91,6 +92,7 @@ class Encoded(msgspec.Struct):
     instance: bytes | None = None
     cuboids: tuple[Annotation, ...] = ()
     poses: list[tuple[Annotation, tuple[str, str, str], Pose]] = []
+    place: str | None = None
 
     @property
     def sensor(self) -> str | None:

@@ -71,9 +71,13 @@ class Sequences:
         assert encoded.frame is not None
         scene, frame = encoded.frame
         main = encoded.sensor == self._main.get(scene)
+        folder, stem = self._place(encoded, scene, main=main)
         if not (main or rows or results):
+            encoded.place = f"{encoded.prefix}image_{folder}{stem}/{frame:06}"
             return
-        name = self._file(encoded, scene, main=main)
+        name = self._file(encoded, scene, f"{encoded.prefix}label_{folder}", stem)
+        stem = name.removeprefix(f"{encoded.prefix}label_{folder}")
+        encoded.place = f"{encoded.prefix}image_{folder}{stem}/{frame:06}"
         files = {}
         if rows or (main and encoded.labelled and not (results or self._results)):
             files["labels"] = f"{name}.txt"
@@ -86,7 +90,20 @@ class Sequences:
             self.put(files["results"], text.encode())
         encoded.kept = msgspec.structs.replace(encoded.kept, **files)
 
-    def _file(self, encoded: Encoded, scene: str, *, main: bool) -> str:
+    def cloud(self, encoded: Encoded) -> str:
+        """Where the point cloud of a frame without images goes, without ending."""
+        assert encoded.frame is not None
+        scene, frame = encoded.frame
+        return f"training/velodyne/{safe_path(self._stems[scene])}/{frame:06}"
+
+    def _place(self, encoded: Encoded, scene: str, *, main: bool) -> tuple[str, str]:
+        """Folder of labels or images, behind ``label_`` or ``image_``, and the name of the sequence."""
+        stem, number = self._stems[scene], encoded.camera
+        if not main and number is None:
+            stem = f"{stem}_{encoded.sensor}"
+        return f"0{self.camera if number is None else number}/", safe_path(stem)
+
+    def _file(self, encoded: Encoded, scene: str, folder: str, stem: str) -> str:
         """The label file, without suffix; its calibration is written with the first frame."""
         key = scene, encoded.sensor
         name = self._files.get(key)
@@ -95,11 +112,7 @@ class Sequences:
                 what = "camera that moves within its sequence"
                 self.report.add(Code.CARRIED, what, format=FORMAT, where=Where(item=str(encoded.kept.item.id)))
             return name
-        stem, number = self._stems[scene], encoded.camera
-        if not main and number is None:
-            stem = f"{stem}_{encoded.sensor}"
-        folder = f"{encoded.prefix}label_0{self.camera if number is None else number}/"
-        name = self._files[key] = self._names.free(f"{folder}{safe_path(stem)}")
+        name = self._files[key] = self._names.free(f"{folder}{stem}")
         self._still[key] = encoded.calib
         if encoded.calib is not None:
             self.put(f"{encoded.prefix}calib/{name.rpartition('/')[2]}.txt", encoded.calib.encode())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
@@ -28,12 +30,17 @@ from nucleus_convert.converters.kitti.options import WriteOptions
 from nucleus_convert.converters.kitti.records import CALIB, TIME
 from nucleus_convert.converters.kitti.sequences import Sequences
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import Annotation, Scene
+from nucleus_convert.converters.model import Annotation, Item, Scene
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.kitti import calib, framelist, timestamps, tracklets
 from nucleus_convert.formats.kitti import labels as wire
+
+_KITTIS = re.compile(r"(?:^|/)(?:image_\d+|velodyne|velodyne_points)/")
+"""Files of such folders stay where they are."""
+_IMAGE_FOLDER = re.compile(r"image_\d+/")
+_INTENSITY = np.array([False, False, False, True])
 
 
 def sequences(labels: LabelSet, options: WriteOptions) -> frozenset[str]:
@@ -153,8 +160,9 @@ class _Tree:
                 self._pose(encoded)
             elif encoded.kept.item.kind == "image":
                 self._labels(encoded)
+        for encoded in group:
             if self.options.images != "none":
-                self._media(encoded)
+                self._media(encoded, image)
             self._put(SIDE_FILE, side.ENCODE(encoded.kept) + b"\n")
 
     def _put(self, name: str, data: bytes) -> None:
@@ -185,8 +193,10 @@ class _Tree:
         other = encoded.camera
         if other is not None and not (rows or results):
             return
-        folder = f"{encoded.prefix}label_{self.options.camera if other is None else other}/"
+        camera = self.options.camera if other is None else other
+        folder = f"{encoded.prefix}label_{camera}/"
         stem = self._free(f"{folder}{encoded.stem}").removeprefix(folder)
+        encoded.place = f"{encoded.prefix}image_{camera}/{stem}"
         changes: dict[str, Any] = {}
         for name, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
             if data is not None:
@@ -301,7 +311,7 @@ class _Tree:
 
     # ------------------------------------------------------------------ images and point clouds
 
-    def _media(self, encoded: Encoded) -> None:
+    def _media(self, encoded: Encoded, image: Encoded | None) -> None:
         item = encoded.kept.item
         assert self.images is not None
         try:
@@ -318,5 +328,33 @@ class _Tree:
             )
             return
         path = self.root / name
-        if imagefile.place(source, path, self.options.images):
+        if _KITTIS.search(name) is None:
+            place = encoded.place if item.kind == "image" else self._cloud_place(encoded, image)
+            path = path if place is None else self.root / f"{place}{PurePosixPath(name).suffix}"
+        if item.kind != "image" and path.suffix == ".json":
+            self._cloud(source, path.with_suffix(".bin"), item)
+        elif imagefile.place(source, path, self.options.images):
             self.written.append(path)
+
+    def _cloud_place(self, encoded: Encoded, image: Encoded | None) -> str:
+        """Where a point cloud goes, without ending: beside the image of its frame."""
+        if image is not None and image.place is not None:
+            return _IMAGE_FOLDER.sub("velodyne/", image.place, count=1)
+        if encoded.frame is not None and encoded.frame[0] in self.settings.tracking:
+            return self._sequences.cloud(encoded)
+        return f"{encoded.prefix}velodyne/{encoded.stem}"
+
+    def _cloud(self, source: Path, target: Path, item: Item) -> None:
+        """Write a point cloud of Nucleus's as KITTI has it."""
+        from nucleus_convert.converters import pointclouds  # heavy, and few data sets have clouds
+
+        points = pointclouds.read_json(source).points
+        bare = np.isnan(points[:, 3])
+        if bare.any():
+            where = Where(item=str(item.id))
+            self.report.add(
+                Code.COMPLETED, "intensity of a point (0)", format=FORMAT, where=where, count=int(bare.sum())
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pointclouds.write_bin(np.where(bare[:, np.newaxis] & _INTENSITY, np.float32(0), points), target)
+        self.written.append(target)

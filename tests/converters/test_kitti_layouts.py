@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from nucleus_convert import Report, convert, read
+from nucleus_convert import Report, convert, read, write
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.kitti import folders
-from nucleus_convert.converters.model import Cuboid, Record
+from nucleus_convert.converters.labelset import from_records
+from nucleus_convert.converters.model import Cuboid, Header, Item, Record, Scene, SceneRef
 from nucleus_convert.formats.kitti import tracklets
 
 DAY, DRIVE = "2011_09_26", "2011_09_26_drive_0001_sync"
@@ -436,3 +438,70 @@ def test_predictions_for_two_cameras_do_not_share_a_file(tmp_path: Path, kind: s
     found = {name: text.decode().split() for name, text in texts(tmp_path / "k").items() if "results" in name}
     assert sorted(words[-12] for words in found.values()) == ["2", "3"]
     assert all(len(words) == (16 if kind == "object" else 18) for words in found.values())
+
+
+# ---------------------------------------------------------------------- images and point clouds beside the labels
+
+
+def files(folder: Path) -> list[str]:
+    """Everything but what we add to a data set."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("report.json", "nucleus_convert.kitti.jsonl")
+    )
+
+
+def test_images_of_others_go_where_kitti_has_them(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b/c.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 32)).save(tmp_path / "photos" / name)
+    rows = [Record(Item(id=name, path=name, width=64, height=32)) for name in ("a.jpg", "b/c.png")]
+    for how in ("copy", "link"):
+        options = {"images": how, "image_root": tmp_path / "photos"}
+        write(from_records(Header(), rows), tmp_path / how, "kitti", **options)
+        assert files(tmp_path / how) == [
+            "training/image_2/a.jpg",
+            "training/image_2/b/c.png",
+            "training/label_2/a.txt",
+            "training/label_2/b/c.txt",
+        ]
+    # Other tools, and we without the file of ours, find each label's image.
+    (tmp_path / "copy/nucleus_convert.kitti.jsonl").unlink()
+    assert [(one.item.path, one.item.width) for one in records(tmp_path / "copy")] == [
+        ("training/image_2/a.jpg", 64), ("training/image_2/b/c.png", 64)
+    ]  # fmt: skip
+
+
+def test_images_and_clouds_of_a_scene_go_where_sequences_have_them(tmp_path: Path) -> None:
+    """A scene of Nucleus's: JSON clouds become .bin again."""
+    root = tmp_path / "media"
+    root.mkdir()
+    rows = []
+    for frame in range(2):
+        place = {"id": "drive", "frame": frame}
+        points = [{"x": 1.5 + frame, "y": -2.25, "z": 0.125, "i": 0.5}, {"x": 0.1, "y": 0.2, "z": 0.3}]
+        (root / f"{frame}.json").write_text(json.dumps({"points": points}))
+        rows.append(Record(Item(id=f"c{frame}", path=f"{frame}.json", kind="pointcloud", scene=SceneRef(**place))))
+        for sensor in ("front", "rear"):
+            Image.new("RGB", (64, 32)).save(root / f"{sensor}{frame}.png")
+            seen = SceneRef(sensor=sensor, **place)
+            name = f"{sensor}{frame}"
+            rows.append(Record(Item(id=name, path=f"{name}.png", width=64, height=32, scene=seen)))
+    header = Header(scenes=(Scene(id="drive", kind="lidar"),))
+    report = write(from_records(header, rows), tmp_path / "k", "kitti", images="copy", image_root=root)
+    assert files(tmp_path / "k") == [
+        *(f"training/image_02/drive/{frame:06}.png" for frame in range(2)),
+        *(f"training/image_02/drive_rear/{frame:06}.png" for frame in range(2)),
+        "training/label_02/drive.txt",
+        *(f"training/velodyne/drive/{frame:06}.bin" for frame in range(2)),
+    ]
+    cloud = np.fromfile(tmp_path / "k/training/velodyne/drive/000001.bin", "<f4").reshape(-1, 4)
+    assert cloud.tolist() == np.array([[2.5, -2.25, 0.125, 0.5], [0.1, 0.2, 0.3, 0.0]], np.float32).tolist()
+    assert report.count("completed", "intensity of a point (0)") == 2
+
+
+def test_what_came_from_kitti_stays_where_it_was(fixtures: Path, tmp_path: Path) -> None:
+    for case in ("object", "raw"):
+        convert(fixtures / "kitti" / case, tmp_path / case, source="kitti", target="kitti", images="copy")
+        assert files(tmp_path / case) == files(fixtures / "kitti" / case)
