@@ -79,10 +79,13 @@ def find(source: Path, camera: int, *, told: bool = False) -> list[Part]:
         return []
     for folder in ("data", ""):  # results lie in data/, as the development kit wants them
         inner = source / folder
-        kind = _first_kind(inner, told=told and inner == source) if inner.is_dir() else None
+        kind = _first_kind(inner) if inner.is_dir() else None
         if kind is not None:
             return [Part("", kind, labels=folder)]
-    return []
+    if not told:
+        return []
+    kind = None if found else _first_kind(source, told=True)
+    return found if kind is None else [Part("", kind, labels="")]
 
 
 def with_results(parts: list[Part], results: Path) -> Part:
@@ -172,10 +175,13 @@ def _part(source: Path, prefix: str, camera: int, *, told: bool) -> Part | None:
             return Part(
                 prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix), others, unread
             )
+        shown = images
         if images is None or images.rpartition("/")[2] not in (f"image_{camera}", f"image_0{camera}"):
+            shown = velodyne if told else None  # point clouds alone
+        if shown is None:
             return None
         folder = None
-        kind = "tracking" if _folders(source / images) else "object"
+        kind = "tracking" if _folders(source / shown) else "object"
     return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix), others, unread)
 
 

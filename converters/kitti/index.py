@@ -120,8 +120,7 @@ class Index:
             for camera, found in others.items():
                 if stem in found:
                     self.entries.append(Entry(number, image=found[stem], camera=camera, **common))
-        self._told(pictured, "images that are not here: named as KITTI names them (.png)")
-        self._told(guessed, "point clouds that are not here: named as KITTI names them (option clouds)")
+        self._guessed(pictured, guessed)
 
     def _beside(self, part: Part) -> None:
         """Tell of folders that are left out."""
@@ -158,9 +157,14 @@ class Index:
         if name is not None:
             self.classes.update(semantics.classes_shown(self.root / name, instance=instance))
 
-    def _told(self, count: int, what: str) -> None:
-        if count:
-            self.report.add(Code.ASSUMED, what, format=FORMAT, count=count, where=Where(file=str(self.root)))
+    def _guessed(self, images: int, clouds: int) -> None:
+        """Tell of files that are not here."""
+        for count, what in (
+            (images, "images that are not here: named as KITTI names them (.png)"),
+            (clouds, "point clouds that are not here: named as KITTI names them (option clouds)"),
+        ):
+            if count:
+                self.report.add(Code.ASSUMED, what, format=FORMAT, count=count, where=Where(file=str(self.root)))
 
     # ------------------------------------------------------------------ tracking
 
@@ -175,6 +179,7 @@ class Index:
         calibs = folders.listing(root, part.calib, ".txt")
         known = folders.lengths(self.beside)
         several = len(self.parts) > 1
+        guessed = pictured = 0
         for name in sorted({*files, *pictures, *clouds}):
             last = self.seen.at(root / files[name], "tracking") if name in files else -1
             frames = {*range(max(last + 1, known.get(name, 0)))}
@@ -204,16 +209,22 @@ class Index:
                     cloud = clouds.get(name, {}).get(frame)
                     if cloud is None and part.velodyne is None:
                         cloud = f"{points}/{name}/{frame:06}.bin"
-                image = pictures.get(name, {}).get(frame) or f"{folder}/{name}/{frame:06}.png"
+                        guessed += 1
+                image = pictures.get(name, {}).get(frame)
+                if image is None and name in files:
+                    image = f"{folder}/{name}/{frame:06}.png"
+                    pictured += 1
                 common: dict[str, Any] = {
                     "cloud": cloud, "calib": calibs.get(name), "scene": scene, "frame": frame, "subset": part.subset
                 }  # fmt: skip
                 if cloud is not None:
                     self.entries.append(Entry(number, **common))
-                self.entries.append(Entry(number, image=image, labels=files.get(name), **common))
+                if image is not None:
+                    self.entries.append(Entry(number, image=image, labels=files.get(name), **common))
                 for camera, found in others.items():
                     if frame in found.get(name, {}):
                         self.entries.append(Entry(number, image=found[name][frame], camera=camera, **common))
+        self._guessed(pictured, guessed)
 
     # ------------------------------------------------------------------ raw drives
 

@@ -505,3 +505,25 @@ def test_what_came_from_kitti_stays_where_it_was(fixtures: Path, tmp_path: Path)
     for case in ("object", "raw"):
         convert(fixtures / "kitti" / case, tmp_path / case, source="kitti", target="kitti", images="copy")
         assert files(tmp_path / case) == files(fixtures / "kitti" / case)
+
+
+# ---------------------------------------------------------------------- without labels
+
+
+@pytest.mark.parametrize("kind", ["object", "tracking"])
+def test_point_clouds_alone_are_scenes(tmp_path: Path, kind: str) -> None:
+    """A drive that nobody has labelled yet, to be labelled in Nucleus."""
+    root = two_cameras(tmp_path / "kitti", kind)
+    for folder in [one for one in (root / "training").iterdir() if one.name != "velodyne"]:
+        shutil.rmtree(folder)
+    for named in ("", "training"):
+        convert(root / named, tmp_path / f"n{named}", source="kitti")
+        frames = json.loads((tmp_path / f"n{named}/scenes.jsonl").read_text())["frames"]
+        assert [list(frame) for frame in frames] == [["lidar"]] * (1 if kind == "object" else 2)
+    assert folders.sniff(root) is not None  # nobody says that it is KITTI's
+
+
+def test_frames_for_testing_alone(tmp_path: Path) -> None:
+    root = benchmark(tmp_path / "kitti")
+    shutil.rmtree(root / "training")
+    assert [one.item.subset for one in records(root)] == ["test", "test"]
