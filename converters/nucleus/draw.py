@@ -151,10 +151,7 @@ class Canvas:
         if annotation.embedding is not None and kind in ("box", "polygon"):
             payload.embedding_vector = annotation.embedding
         if predicted:
-            payload.confidence = score = annotation.confidence
-            if score is not None and not 0 <= score <= 1:
-                what, place = "confidences that are not within 0 to 1", Where(item=str(self.item.id))
-                self.stretch.report.add(Code.OUT_OF_RANGE, what, format=FORMAT, where=place)
+            payload.confidence = annotation.confidence
             payload.class_pdf = annotation.class_pdf
         own = annotation.extras.get(FORMAT)
         self._line(with_unknown(payload, own) if own else payload, predicted=predicted)

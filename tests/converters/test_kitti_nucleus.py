@@ -417,4 +417,4 @@ def test_scores_of_any_range_are_kept_and_said(fixtures: Path, tmp_path: Path) -
     """KITTI's scores may be any numbers; Nucleus's confidences lie in 0 to 1, and nothing tells how to get there."""
     report = convert(fixtures / "kitti/results", tmp_path / "n", source="kitti")
     assert [line["confidence"] for line in lines(tmp_path / "n", "predictions")] == [0.987654321, -3.5]
-    assert report.count("out-of-range", "confidences that are not within 0 to 1") == 1
+    assert report.count("out-of-range", "scores that are not within 0 to 1, as confidences are") == 1
