@@ -57,6 +57,7 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     item_version: str | None = None
     attributes: tuple[str, str] = ("", "")
     others: Mapping[str, str] = {}
+    order: tuple[str, ...] = wire.SIZE
 
 
 def scene_extras(drive: Drive) -> dict[str, Any]:
@@ -217,6 +218,7 @@ class Tracks:
                         item_version=whole.item_version,
                         attributes=whole.attributes,
                         others=whole.others,
+                        order=whole.order,
                     )
 
     @property

@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
 from nucleus_convert.formats.kitti.texts import NUMBER
-from nucleus_convert.formats.kitti.tracklets import FIELDS, Document, Pose, Style, Tracklet, escaped
+from nucleus_convert.formats.kitti.tracklets import FIELDS, SIZE, Document, Pose, Style, Tracklet, escaped
 
 MAX_BYTES: Final = 1 << 27
 MAX_DEPTH: Final = 8
@@ -227,6 +227,7 @@ class _Builder:
             finished=fields.get("finished"),
             item_version=self.versions.get("poses"),
             attributes=(self.marks[0], self.marks[1]),
+            order=tuple(field for field in fields if field in SIZE),
             others={field: text for field, text in fields.items() if field not in _TRACKLET_FIELDS},
             line=self.lines[0],
         )

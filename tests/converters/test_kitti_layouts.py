@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -527,3 +528,16 @@ def test_frames_for_testing_alone(tmp_path: Path) -> None:
     root = benchmark(tmp_path / "kitti")
     shutil.rmtree(root / "training")
     assert [one.item.subset for one in records(root)] == ["test", "test"]
+
+
+def test_extents_come_back_in_their_order(fixtures: Path, tmp_path: Path) -> None:
+    """Datumaro writes w, h, l; the development kit h, w, l."""
+    shutil.copytree(fixtures / "kitti/raw", tmp_path / "kitti")
+    path = tmp_path / "kitti" / DAY / DRIVE / "tracklet_labels.xml"
+    path.write_text(re.sub(r"(\s*<h>.*?</h>)(\s*<w>.*?</w>)", r"\2\1", path.read_text()))
+    assert there_and_back(tmp_path / "kitti", tmp_path) == texts(tmp_path / "kitti")
+    before, after = (
+        [annotation.shapes for record in records(root) for annotation in record.annotations]
+        for root in (fixtures / "kitti/raw", tmp_path / "kitti")
+    )
+    assert after == before
