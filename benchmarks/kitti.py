@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nucleus_convert.converters import pointclouds
+from nucleus_convert.converters import pointclouds, pointtext
 
 CALIB = """P0: 7.2e+02 0 6.1e+02 0 0 7.2e+02 1.7e+02 0 0 0 1 0
 P1: 7.2e+02 0 6.1e+02 -3.9e+02 0 7.2e+02 1.7e+02 0 0 0 1 0
@@ -129,7 +129,7 @@ def time_labels(folder: Path, count: int, runs: int) -> bool:
     return same and not wrong
 
 
-def cloud(points: int, *, full: bool) -> pointclouds.Points:
+def cloud(points: int, *, full: bool) -> pointtext.Points:
     """A cloud as a lidar gives it, or with all digits of a float32."""
     dice = np.random.default_rng(points)
     table = np.column_stack([dice.normal(0, 20, (points, 2)), dice.normal(-1, 1, points), dice.uniform(0, 1, points)])

@@ -125,9 +125,9 @@ def _described(name: str, field: FieldInfo, side: Literal["Source", "Target"]) -
     settings: dict[str, Any] = {"default": None}
     kind, choices, many = _kind(field.annotation)
     if kind is bool:
-        if field.default is True:
+        if field.default is not False:  # None is neither: what is best is found out
             flag = f"{flag}/--no-{flag}"
-            text += " [default: yes]"
+            text += " [default: yes]" if field.default else ""
         settings |= {"is_flag": True}
     else:
         settings |= {"multiple": many}

@@ -4,30 +4,25 @@
 - Nucleus's JSON: ``{"device_position"?, "device_heading"?, "timestamp"?, "points": [{"x", "y", "z", "i"?}, …]}``, z up,
   ``i`` the intensity from 0 to 1.
 
-Numbers are written with the fewest digits that give the same float32 again, as its ``repr`` has them.
+How a number is written is :mod:`nucleus_convert.converters.pointtext`'s business.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
-
-Points: TypeAlias = npt.NDArray[np.float32]
-"""Shape (n, 4): x, y, z in metres, intensity."""
+from nucleus_convert.converters.pointtext import CHUNK, Points, PointText
 
 MAX_POINTS: Final = 1 << 26
 """Default limit on the points of a cloud (1 GiB as ``.bin``)."""
 MAX_JSON_BYTES: Final = 1 << 31
-_CHUNK: Final = 1 << 15
 _RECORD: Final = 16
 
 
@@ -89,7 +84,7 @@ def read_bin(path: Path, *, max_points: int = MAX_POINTS, name: str | None = Non
     try:
         with path.open("rb") as file:
             while left:
-                data = file.read(min(left, _CHUNK) * _RECORD)
+                data = file.read(min(left, CHUNK) * _RECORD)
                 if not data or len(data) % _RECORD:
                     raise MalformedFileError("the point cloud became shorter while it was read", where)
                 left -= len(data) // _RECORD
@@ -147,7 +142,7 @@ def _divisor(chunks: Iterator[Points]) -> int | None:
 
 
 def _write_json(chunks: Iterator[Points], file: BinaryIO, device: Device, divisor: int | None) -> Converted:
-    texts = _Texts()
+    texts = PointText()
     written = left_out = bare = 0
     first = True
     file.write(b"{" + _device(device) + b'"points":[')
@@ -184,113 +179,6 @@ def _device(device: Device) -> bytes:
     if device.timestamp is not None:
         said["timestamp"] = device.timestamp
     return msgspec.json.encode(said)[1:-1] + b"," if said else b""
-
-
-class _Full(msgspec.Struct, gc=False):
-    x: float
-    y: float
-    z: float
-    i: float
-
-
-class _Bare(msgspec.Struct, gc=False):
-    x: float
-    y: float
-    z: float
-
-
-_NUMBER = [("sign", "u1"), ("whole", "u4"), ("rest", "u4")]
-_ROW: Final = np.dtype([
-    ("x=", "S5"), ("x", _NUMBER), ("y=", "S5"), ("y", _NUMBER), ("z=", "S5"), ("z", _NUMBER),
-    ("i=", "S5"), ("i", _NUMBER), ("end", "S2"),
-])  # fmt: skip
-"""The text of a point in columns, filled up with NUL: of a number its sign, four digits, the point and three digits."""
-
-
-@functools.cache
-def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Texts of 0 to 9999 and of .0 to .999, each of at most four characters, as the numbers that their bytes make."""
-    whole = [str(number) for number in range(10_000)]
-    rest = [f"{number / 1000:.3f}".rstrip("0")[1:].ljust(2, "0") for number in range(1000)]
-    return np.array(whole, "S4").view(np.uint32), np.array(rest, "S4").view(np.uint32)
-
-
-class _Texts:
-    """Points as text. Lidars give millimetres, which need no float's digits to be searched: they are looked up."""
-
-    def __init__(self) -> None:
-        self.encoder = msgspec.json.Encoder()
-        self.rows: npt.NDArray[np.void] | None = None
-
-    def of(self, points: Points) -> tuple[bytes, int]:
-        """The JSON objects of points with finite coordinates, a comma behind each; how many have no intensity."""
-        exact = points.astype(np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            thousandths = np.rint(exact * 1000)
-            whole = (thousandths / 1000).astype(np.float32) == points
-        if whole.all() and np.abs(thousandths).max() < 10_000_000:
-            return self._looked_up(points, thousandths.astype(np.int32)), 0
-        return self._searched(points)
-
-    def _looked_up(self, points: Points, thousandths: npt.NDArray[np.int32]) -> bytes:
-        size = len(points)
-        if self.rows is None:
-            self.rows = np.zeros(_CHUNK, _ROW)
-            for name, text in (("x=", b'{"x":'), ("y=", b',"y":'), ("z=", b',"z":'), ("i=", b',"i":'), ("end", b"},")):
-                self.rows[name] = text
-        rows = self.rows[:size]
-        whole, rest = _tables()
-        magnitude = np.abs(thousandths)
-        wholes = magnitude // 1000
-        rests = magnitude - 1000 * wholes
-        signs = np.signbit(points).view(np.uint8) * np.uint8(ord("-"))
-        for column, name in enumerate("xyzi"):
-            into = rows[name]
-            into["sign"] = signs[:, column]
-            into["whole"] = whole[wholes[:, column]]
-            into["rest"] = rest[rests[:, column]]
-        return rows.tobytes().translate(None, b"\0")
-
-    def _searched(self, points: Points) -> tuple[bytes, int]:
-        x, y, z, i = (shortest(points[:, column]).tolist() for column in range(4))
-        bare = sum(map(math.isnan, i))
-        if not bare:
-            return self.encoder.encode(list(map(_Full, x, y, z, i)))[1:-1] + b",", 0
-        objects = [
-            _Bare(across, aside, up) if math.isnan(value) else _Full(across, aside, up, value)
-            for across, aside, up, value in zip(x, y, z, i, strict=True)
-        ]
-        return self.encoder.encode(objects)[1:-1] + b",", bare
-
-
-def shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Float64 numbers whose shortest text is that of the float32 given: 0.1 for float32's 0.1, not 0.10000000149.
-
-    Among decimals of equally few digits that round to the float32, it is the nearest to it. Between 1e-12 and 1e22,
-    that is; beyond, digits may be more, and the float32 is the same.
-    """
-    found = values.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        finite = np.flatnonzero(np.isfinite(np.log10(np.abs(found))))
-    # More digits are never worse: one look at 6 spares most numbers, which are short or have them all, the others.
-    short = _rounded(values[finite], 6)[1]
-    for left, tried in ((finite[short], range(1, 7)), (finite[~short], range(7, 10))):
-        for digits in tried:
-            rounded, right = _rounded(values[left], digits)
-            found[left[right]] = rounded[right]
-            left = left[~right]
-    return found
-
-
-def _rounded(values: npt.NDArray[np.float32], digits: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Finite numbers, not 0, rounded to some significant digits, and whether they are the same float32 still."""
-    exact = values.astype(np.float64)
-    places = digits - 1 - np.floor(np.log10(np.abs(exact)))
-    # Powers of ten are exact up to the 22nd: then this is the nearest float64 to the decimal.
-    power = 10.0 ** np.abs(places)
-    rounded = np.where(places >= 0, np.rint(exact * power) / power, np.rint(exact / power) * power)
-    with np.errstate(over="ignore"):
-        return rounded, rounded.astype(np.float32) == values
 
 
 # --- JSON to .bin --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 import nucleus_convert
-from nucleus_convert.converters import frames, pointclouds
+from nucleus_convert.converters import frames, pointclouds, pointtext
 from nucleus_convert.formats.kitti import calib
 
 HERE = Path(__file__).resolve().parent
@@ -105,7 +105,7 @@ def table(things: list[Thing]) -> tuple[Array, Array, Array]:
     return numbers[:, :3], numbers[:, 3:6], numbers[:, 6]
 
 
-def scan() -> pointclouds.Points:
+def scan() -> pointtext.Points:
     """What a lidar at the origin sees of ground and things: x, y, z to the millimetre, reflectance."""
     noise = np.random.default_rng(7)
     azimuths, rings = np.meshgrid(

@@ -13,7 +13,9 @@ from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.filenames import safe_path, without_suffix
 from nucleus_convert.converters.kitti import raw, semantics, side
 from nucleus_convert.converters.kitti.objects import (
+    CAMERA,
     FORMAT,
+    LABELLED,
     PICTURES,
     UNLABELLED,
     Meaning,
@@ -69,10 +71,12 @@ class Encoded(msgspec.Struct):
         form: how they are parted.
         calib: its calibration; None: it has none of its own, or the sequence's says it.
         sequence: whether it is a frame of one.
+        labelled: whether it has a label file even if that is empty.
         flat: of a frame of a scene: its tracked objects that are 2-D only, by place among the rows.
         semantic, instance: its pictures.
         cuboids: of a point cloud: its objects that are cuboids.
         poses: of a point cloud of a raw drive: its objects, their sizes and poses.
+        place: where its image goes, without ending; known when its labels are written.
     """
 
     kept: side.Line
@@ -82,11 +86,30 @@ class Encoded(msgspec.Struct):
     form: Form = wire.PLAIN
     calib: str | None = None
     sequence: bool = False
+    labelled: bool = True
     flat: dict[int, Annotation] = {}
     semantic: bytes | None = None
     instance: bytes | None = None
     cuboids: tuple[Annotation, ...] = ()
     poses: list[tuple[Annotation, tuple[str, str, str], Pose]] = []
+    place: str | None = None
+
+    @property
+    def sensor(self) -> str | None:
+        """The sensor that it is of, in a scene."""
+        scene = self.kept.item.scene
+        return None if scene is None else scene.sensor
+
+    @property
+    def camera(self) -> int | None:
+        """The number of the camera of an image, if it is another than the one that labels were made in."""
+        number = self.kept.item.extras.get(FORMAT, {}).get(CAMERA)
+        return number if type(number) is int and 0 <= number <= 9 else None
+
+    @property
+    def results_folder(self) -> str:
+        """Where its predictions go."""
+        return "results/data/" if self.camera is None else f"results_{self.camera}/data/"
 
     @property
     def frame(self) -> tuple[str, int] | None:
@@ -149,6 +172,8 @@ class Rows:
             made.form = form_of(own[FORM])
         if self.settings.classes is not None:
             self._draw(record, made, report)
+        drawn = made.semantic is not None or made.instance is not None
+        made.labelled = own.get(LABELLED, PICTURES in own or not drawn) is not False
         made.calib = self._calib(item, sequence=sequence)
         return made
 
@@ -160,8 +185,10 @@ class Rows:
             return UNCALIBRATED
 
     def _calib(self, item: Item, *, sequence: bool) -> str | None:
-        text = item.extras.get(FORMAT, {}).get(CALIB)
-        if type(text) is str:
+        own = item.extras.get(FORMAT, {})
+        if CAMERA in own:
+            return None
+        if type(text := own.get(CALIB)) is str:
             return text
         if item.scene is not None and self.settings.calibs.get(item.scene.id):
             return self.settings.calibs[item.scene.id] if sequence else None
@@ -291,7 +318,6 @@ class Rows:
         self._count(record, [None if one.shape(Cuboid) is None else "" for one in record.annotations], report)
         cuboids = tuple(one for one in record.annotations if one.shape(Cuboid) is not None)
         return Encoded(kept, prefix, stem, cuboids=cuboids)
-
 
     def _of_drive(self, record: Record, prefix: str, stem: str, report: Report) -> Encoded:
         """A point cloud of a raw drive: its cuboids are poses of tracklets."""

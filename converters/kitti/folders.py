@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from nucleus_convert.converters.errors import OptionError
 from nucleus_convert.converters.imagefile import is_image
-from nucleus_convert.formats.kitti import labels
+from nucleus_convert.formats.kitti import colors, labels, texts, tracklets
 from nucleus_convert.formats.kitti.labels import Kind
 
 SIDE_FILE = "nucleus_convert.kitti.jsonl"
-TRACKLETS = "tracklet_labels.xml"
 _LABELS = ("label_{n}", "label_0{n}", "label", "labels")
 _IMAGES = ("image_{n}", "image_0{n}", "image", "images", "data")
 _SETS = "ImageSets"
+COLORS = "label_colors.txt"
 _LOOKED_AT = 200
+_MOST = 1 << 24
+CAMERAS = range(10)
+_UNREAD = ("oxts", "planes", "prev_2", "prev_3", "semantic_rgb", "det_02", "det_2")
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -30,6 +34,8 @@ class Part(msgspec.Struct, frozen=True):
         images, velodyne, calib: their folders.
         semantic, instance: folders of pictures of classes and of instances.
         subset: what the folder says of the items in it.
+        others: number and folder of the images of other cameras.
+        unread: further folders that belong to the benchmark, and are not read.
         one: the only label file to read.
     """
 
@@ -42,6 +48,8 @@ class Part(msgspec.Struct, frozen=True):
     semantic: str | None = None
     instance: str | None = None
     subset: str | None = None
+    others: tuple[tuple[int, str], ...] = ()
+    unread: tuple[str, ...] = ()
     one: str | None = None
 
 
@@ -56,34 +64,78 @@ def find(source: Path, camera: int, *, told: bool = False) -> list[Part]:
     if source.is_file():
         kind = _kind_of(source, told=told) if source.suffix == ".txt" else None
         return [] if kind is None else [Part("", kind, labels="", one=source.name)]
+    if is_drive(source):
+        return []
     here = _part(source, "", camera, told=told)
     if here is not None:
         return [here]
-    parts = [_part(source, f"{name}/", camera, told=told) for name in _folders(source)]
+    parts = [
+        _part(source, f"{name}/", camera, told=told) for name in _folders(source) if not is_drive(source / name)
+    ]
     found = [part for part in parts if part is not None]
     if any(part.labels is not None or part.semantic or part.instance for part in found):
         return found
-    kind = _first_kind(source, told=told)
-    return [Part("", kind, labels="")] if kind is not None else []
+    if drives(source):  # a day's calibration is no label file
+        return []
+    for folder in ("data", ""):  # results lie in data/, as the development kit wants them
+        inner = source / folder
+        kind = _first_kind(inner) if inner.is_dir() else None
+        if kind is not None:
+            return [Part("", kind, labels=folder)]
+    if not told:
+        return []
+    kind = None if found else _first_kind(source, told=True)
+    return found if kind is None else [Part("", kind, labels="")]
 
 
-def tracklet_files(source: Path) -> list[Path]:
-    """The tracklet files of raw drives in a folder, or the one that the source is."""
+def with_results(parts: list[Part], results: Path) -> Part:
+    """The only part of a data set, with results in the place of its labels.
+
+    Raises:
+        OptionError: there are several parts, or no results.
+    """
+    if len(parts) != 1:
+        names = " and ".join(part.prefix.rstrip("/") for part in parts) or "no frames, or raw drives only"
+        raise OptionError(
+            f"results are of frames of one folder, and there are {names}",
+            hint="name the folder that they are of: training, or testing",
+        )
+    folder = results / "data" if (results / "data").is_dir() else results
+    kind = _first_kind(folder) if folder.is_dir() else None
+    if kind is None:
+        raise OptionError(f"no files of rows with 15 to 18 columns in {folder}", hint="name the folder of result files")
+    return msgspec.structs.replace(parts[0], kind=kind, labels=str(folder.resolve()), one=None)
+
+
+def drives(source: Path) -> list[Path]:
+    """The folders of raw drives: the source, or those in it or in its days' folders; or a file of tracklets itself."""
     if source.is_file():
         return [source] if source.suffix == ".xml" and _is_tracklets(source) else []
-    found = [*source.glob(TRACKLETS), *source.glob(f"*/{TRACKLETS}"), *source.glob(f"*/*/{TRACKLETS}")]
-    return sorted(path for path in found if _is_tracklets(path))
+    if is_drive(source):
+        return [source]
+    found: list[Path] = []
+    for folder in (source / name for name in _folders(source)):
+        inner = [] if is_drive(folder) else [folder / name for name in _folders(folder)]
+        found += [one for one in (inner or [folder]) if is_drive(one)]
+    return found
+
+
+def is_drive(folder: Path) -> bool:
+    """Whether a folder is a raw drive: it has tracklets, or frames below ``data``, as no other layout has."""
+    return (folder / tracklets.FILE).is_file() or any(
+        (folder / name / "data").is_dir() for name in ("velodyne_points", *(f"image_0{n}" for n in CAMERAS))
+    )
 
 
 def sniff(source: Path, camera: int = 2) -> str | None:
     """None if the source is KITTI's; otherwise what is missing."""
     if source.is_dir() and (source / SIDE_FILE).is_file():
         return None
-    if find(source, camera) or tracklet_files(source):
+    if find(source, camera) or drives(source):
         return None
     if source.is_file():
         return "no text of rows with 15 to 18 columns, and no tracklet_labels.xml"
-    return "no label folder (label_2, label_02) or text files of rows with 15 to 18 columns, no tracklet_labels.xml"
+    return "no label folder (label_2, label_02) or text files of rows with 15 to 18 columns, no raw drive"
 
 
 def _is_tracklets(path: Path) -> bool:
@@ -116,14 +168,21 @@ def _part(source: Path, prefix: str, camera: int, *, told: bool) -> Part | None:
         if not ours or not (told or calib or velodyne or _only_empty(source / folder)):
             return None
         kind = "tracking" if f"label_0{camera}" in names else "object"
+    others = tuple((n, found) for n in CAMERAS if n != camera and (found := first((f"image_{n}", f"image_0{n}"))))
+    unread = tuple(prefix + name for name in _UNREAD if name in names)
     if kind is None:
         if pictured:
-            return Part(prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix))
+            return Part(
+                prefix, "object", None, images, velodyne, calib, semantic, instance, _subset(prefix), others, unread
+            )
+        shown = images
         if images is None or images.rpartition("/")[2] not in (f"image_{camera}", f"image_0{camera}"):
+            shown = velodyne if told else None  # point clouds alone
+        if shown is None:
             return None
         folder = None
-        kind = "tracking" if _folders(source / images) else "object"
-    return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix))
+        kind = "tracking" if _folders(source / shown) else "object"
+    return Part(prefix, kind, folder, images, velodyne, calib, semantic, instance, _subset(prefix), others, unread)
 
 
 def _subset(prefix: str) -> str | None:
@@ -204,13 +263,20 @@ def listing(root: Path, folder: str | None, suffix: str | None) -> dict[str, str
     return found
 
 
-def subsets(root: Path) -> dict[str, str]:
-    """Stem -> subset, where a list of ImageSets says so: train, val and test; others are unions of them."""
+def subsets(root: Path, prefix: str) -> dict[str, str]:
+    """Stem -> subset, where a list of ImageSets says so: train, val and test; others are unions of them.
+
+    Frames for training and for testing are called alike: of those below ``testing`` only the list of test frames
+    speaks, and of those below ``training`` the others.
+    """
     found: dict[str, str] = {}
+    below = (root / prefix).resolve().name
     for folder in (root / _SETS, root.parent / _SETS):
         if not folder.is_dir():
             continue
         names = {path.stem for path in _texts(folder)}
+        if below in ("training", "testing"):
+            names = {name for name in names if (name == "test") is (below == "testing")}
         plain = [one for one in sorted(names) if one in ("train", "val", "test")] or sorted(names)
         for name in plain:
             for word in (folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").split():
@@ -219,25 +285,37 @@ def subsets(root: Path) -> dict[str, str]:
     return found
 
 
-def class_names(root: Path) -> dict[int, tuple[str, str]]:
-    """Number of a class -> name and colour, as Datumaro's label_colors.txt has them: by line."""
-    path = root / "label_colors.txt"
-    found: dict[int, tuple[str, str]] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            words = line.split(None, 3)
-            if len(words) == 4 and all(word.isdigit() and int(word) < 256 for word in words[:3]):
-                red, green, blue = map(int, words[:3])
-                found[len(found)] = (words[3].strip(), f"#{red:02x}{green:02x}{blue:02x}")
-    return found
+def beside(root: Path) -> dict[str, str]:
+    """The texts of files that a data set has only one of, by name: classes of pictures, sequence maps.
+
+    Raises:
+        ReadError: one cannot be read, or is no text.
+    """
+    found = sorted(path for path in root.iterdir() if is_beside(path.name) and path.is_file())
+    return {path.name: texts.load(path, _MOST, "a file of names") for path in found}
 
 
-def lengths(root: Path) -> dict[str, int]:
-    """Sequence -> number of frames, from a sequence map of the tracking benchmark."""
+def is_beside(name: str) -> bool:
+    """Whether a file is one of those."""
+    return name == COLORS or name.startswith("evaluate_tracking.seqmap")
+
+
+def class_names(files: Mapping[str, str], root: Path) -> dict[int, tuple[str, str]]:
+    """Number of a class -> name and colour, as Datumaro's label_colors.txt has them: by line.
+
+    Raises:
+        SchemaError: a line of it is no colour and name.
+    """
+    found = colors.parse(files.get(COLORS, ""), str(root / COLORS))
+    return {number: (one.name, "#{:02x}{:02x}{:02x}".format(*one.color)) for number, one in enumerate(found)}
+
+
+def lengths(files: Mapping[str, str]) -> dict[str, int]:
+    """Sequence -> number of frames, from sequence maps of the tracking benchmark."""
     found: dict[str, int] = {}
-    for path in sorted(root.glob("evaluate_tracking.seqmap*")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for name, text in files.items():
+        for line in text.splitlines() if name != COLORS else ():
             words = line.split()
-            if len(words) == 4 and words[3].isdigit() and int(words[3]) < 1_000_000:
+            if len(words) == 4 and words[3].isdigit() and int(words[3]) < labels.MOST_FRAMES:
                 found[words[0]] = int(words[3])
     return found

@@ -19,6 +19,12 @@ from nucleus_convert.formats.kitti.labels import DONT_CARE, Row
 
 FORMAT = "kitti"
 TEXT, ALPHA, SCORES, RESULTS, PICTURES = "text", "alpha", "scores", "results", "pictures"
+BESIDE = "beside"
+"""Of a data set: the texts of files that it has only one of, by name."""
+CAMERA = "camera"
+"""On an item that is an image of another camera than the labels': its number."""
+LABELLED = "labelled"
+"""False on an item that has no label file, as frames for testing have none; an empty file says something else."""
 UNLABELLED = "unlabelled"
 NEAR = 1e-6
 """Metres, pixels or radians by which an object may differ from its row and still be the same."""

@@ -12,6 +12,16 @@ class ReadOptions(pydantic.BaseModel, extra="forbid", frozen=True):
     """Options of the KITTI reader."""
 
     camera: int = pydantic.Field(2, ge=0, le=9, description="number of the camera that the labels were made in")
+    results: Path | None = pydantic.Field(
+        None,
+        description="folder of a model's result files: read in the place of the label files, for the same images,"
+        " point clouds and calibrations",
+    )
+    cameras: Literal["own", "all"] = pydantic.Field(
+        "own",
+        description="images: of that camera only (own), or of all cameras, the others without labels, as items of the"
+        " same scenes (all)",
+    )
     exact_yaw: bool | None = pydantic.Field(
         None,
         description="turn headings by the true rotation from camera to lidar, rather than by the nominal one as"

@@ -13,13 +13,13 @@ from nucleus_convert.converters import frames
 from nucleus_convert.converters.filenames import safe_path
 from nucleus_convert.converters.kitti.objects import FORMAT, NEAR, UNLABELLED, Style, track_number, written
 from nucleus_convert.converters.model import Annotation, Cuboid, Scene
+from nucleus_convert.formats.kitti import framelist
 from nucleus_convert.formats.kitti import tracklets as wire
 from nucleus_convert.formats.kitti.tracklets import FIELDS, Dialect, Pose, Tracklet
 
-TRACKLETS, STYLE, DIALECT, FILES, FOLDER = "tracklets", "style", "dialect", "files", "folder"
+TRACKLETS, STYLE, DIALECT, FILES, FOLDER, FRAMES = "tracklets", "style", "dialect", "files", "folder", "frames"
 POSE, SIZE, NAMES, MARK = "pose", "size", "fields", "mark"
 _FRESH = ("0", "0", "0", "0", "0", "0", "2", "-1", "-1", "-1", "0.0", "-1", "0.0", "0.0", "-1")
-_OCCLUSION, _TRUNCATION = FIELDS.index("occlusion"), FIELDS.index("truncation")
 
 
 class Drive(NamedTuple):
@@ -29,13 +29,22 @@ class Drive(NamedTuple):
         scene: the drive's name.
         path: the tracklets, relative to the source.
         dialect: who wrote them.
-        document: their file.
+        document: their file; empty where the drive has none.
+        labelled: whether it has one.
+        frames: the text of its list of frames, which CVAT writes; empty where it has none.
     """
 
     scene: str
     path: str
     dialect: Dialect
     document: wire.Document
+    labelled: bool = True
+    frames: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The drive's folder, relative to the source."""
+        return self.path.rpartition("/")[0]
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +57,14 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     item_version: str | None = None
     attributes: tuple[str, str] = ("", "")
     others: Mapping[str, str] = {}
+    order: tuple[str, ...] = wire.SIZE
 
 
 def scene_extras(drive: Drive) -> dict[str, Any]:
-    """What a drive's scene keeps of its tracklets."""
+    """What a drive's scene keeps of its tracklets; nothing of them where it has none."""
+    frames = {FRAMES: drive.frames} if drive.frames else {}
+    if not drive.labelled:
+        return {TRACKLETS: [], **frames}
     wholes = [
         Whole(**{name: getattr(one, name) for name in Whole.__struct_fields__})
         for one in drive.document.tracklets
@@ -60,6 +73,7 @@ def scene_extras(drive: Drive) -> dict[str, Any]:
         TRACKLETS: msgspec.to_builtins(wholes),
         STYLE: msgspec.to_builtins(drive.document.style),
         DIALECT: drive.dialect,
+        **frames,
     }
 
 
@@ -133,6 +147,8 @@ def pose_of(annotation: Annotation, dialect: Dialect, style: Style) -> tuple[tup
     )
     fields = list(pose.texts)
     for i, name in enumerate(pose.fields):
+        if known and name in ("rx", "ry"):  # no cuboid shows them
+            continue
         if name in places:
             if not (known and _says(fields[i], places[name], turning=name == "rz")):
                 fields[i] = written(places[name], style)
@@ -162,10 +178,12 @@ class Tracks:
         own = scene.extras.get(FORMAT, {})
         self.scene = scene.id
         self.wholes = _converted(own.get(TRACKLETS), list[Whole], [])
+        self.labelled = STYLE in own
         self.style = _converted(own.get(STYLE), wire.Style, wire.Style())
         folder = own.get(FOLDER)
         self.folder = safe_path(folder if type(folder) is str else scene.id) if folder != "" else ""
         self.days_files: dict[str, str] = _converted(own.get(FILES), dict[str, str], {})
+        self.frames: str = _converted(own.get(FRAMES), str, "")
         self.dialect: Dialect = _converted(own.get(DIALECT), Dialect, "devkit")
         self._runs: dict[Any, list[tuple[int, tuple[str, str, str], Pose, str]]] = {}
         self._loose = 0
@@ -200,7 +218,13 @@ class Tracks:
                         item_version=whole.item_version,
                         attributes=whole.attributes,
                         others=whole.others,
+                        order=whole.order,
                     )
+
+    @property
+    def posed(self) -> bool:
+        """Whether any poses were added."""
+        return bool(self._runs)
 
     def file(self, name: str) -> str:
         """Where a file of the drive goes."""
@@ -240,17 +264,33 @@ def _converted(value: Any, kind: Any, otherwise: Any) -> Any:
 
 
 def drive_of(source: Path, path: Path, dialect: str) -> Drive:
-    """A drive, its tracklets read.
+    """A drive, its tracklets read if it has any.
+
+    Args:
+        source: what names are relative to.
+        path: the drive's folder, or its tracklets.
+        dialect: who wrote them, or "auto".
 
     Raises:
         ReadError: they cannot be read, or are not what tracklets are.
     """
     from nucleus_convert.formats.kitti import trackletxml
 
-    document = trackletxml.load(path)
+    file = path / wire.FILE if path.is_dir() else path
+    labelled = file.is_file()
+    document = trackletxml.load(file) if labelled else wire.Document(wire.Style(), (), ())
+    names = file.parent / framelist.FILE
+    frames = framelist.load(names) if names.is_file() else ""
     found: Any = dialect
     if dialect == "auto":
-        found = wire.dialect(document, frame_list=(path.parent / "frame_list.txt").is_file())
-    relative = path.relative_to(source).as_posix()
-    name = path.parent.name if "/" in relative else path.resolve().parent.name
-    return Drive(name or "drive", relative, found, document)
+        found = wire.dialect(document, frame_list=names.is_file())
+    relative = file.relative_to(source).as_posix()
+    name = file.parent.name if "/" in relative else file.resolve().parent.name
+    return Drive(name or "drive", relative, found, document, labelled, frames)
+
+
+def tilted(drive: Drive) -> int:
+    """How many poses turn about another axis than the vertical."""
+    return sum(
+        any(pose.number(field) for field in ("rx", "ry")) for one in drive.document.tracklets for pose in one.poses
+    )

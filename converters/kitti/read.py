@@ -8,7 +8,7 @@ from typing import Any
 from nucleus_convert.converters.errors import ReadError, UnknownFormatError, Where
 from nucleus_convert.converters.kitti import folders, side
 from nucleus_convert.converters.kitti.index import Index
-from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, Meaning
+from nucleus_convert.converters.kitti.objects import BESIDE, FORMAT, PICTURES, RESULTS, SCORES, Meaning
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.records import CALIB, KittiSource
 from nucleus_convert.converters.labelset import LabelSet
@@ -39,18 +39,22 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     if source.is_dir() and (source / folders.SIDE_FILE).is_file():
         return _ours(source, options)
     parts = folders.find(source, options.camera, told=True)
-    if not parts and not folders.tracklet_files(source):
+    if not parts and not folders.drives(source):
         raise UnknownFormatError(
             f"no KITTI data set: {folders.sniff(source, options.camera)}",
             Where(file=str(source)),
-            "name the folder that holds label_2, label_02 or the text files",
+            "name the folder that holds label_2, label_02, the text files, or a drive's velodyne_points",
         )
+    if options.results is not None:
+        parts = [folders.with_results(parts, options.results)]
     root = source.parent if source.is_file() else source
     index = Index(source, parts, options, report)
-    meaning = Meaning(index.scored(), options.predictions)
+    meaning = Meaning(index.seen.scored(report), options.predictions)
     own: dict[str, Any] = {} if meaning.scores else {SCORES: False}
     if meaning.scores and index.results():
         own[RESULTS] = True
+    if index.beside:
+        own[BESIDE] = index.beside
     if index.classes:
         own[PICTURES] = True
     header = Header(

@@ -13,8 +13,8 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, semantics, side
-from nucleus_convert.converters.kitti.index import Entry, read_bytes
-from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, Meaning, objects_of
+from nucleus_convert.converters.kitti.index import Entry
+from nucleus_convert.converters.kitti.objects import CAMERA, FORMAT, LABELLED, PICTURES, Meaning, objects_of
 from nucleus_convert.converters.kitti.options import ReadOptions
 from nucleus_convert.converters.kitti.view import UNCALIBRATED, View, Views, of_camera, tell
 from nucleus_convert.converters.model import Annotation, Item, Record, SceneRef
@@ -61,8 +61,9 @@ class KittiSource(msgspec.Struct, frozen=True):
 
 def view_of(item: Item, calibs: Mapping[str, str], views: Views) -> View:
     """How boxes get into an item's image: by its own calibration, its scene's, or its camera."""
-    text = item.extras.get(FORMAT, {}).get(CALIB)
-    if text is None and item.scene is not None:
+    own = item.extras.get(FORMAT, {})
+    text = own.get(CALIB)
+    if text is None and item.scene is not None and CAMERA not in own:
         text = calibs.get(item.scene.id)
     if type(text) is str and text:
         return views.of(text)
@@ -91,6 +92,7 @@ class _Reader:
         self.root = source.root
         self.report = report
         self.views = Views(source.options.camera, source.options.exact_yaw)
+        self._others: dict[int, Views] = {}
         self._sequence: tuple[str, dict[int, list[wire.Row | wire.Bad]]] | None = None
         self._texts: dict[str, str] = {}
         self._drive: tuple[raw.Drive, dict[int, list[tuple[str, Annotation]]]] | None = None
@@ -120,6 +122,8 @@ class _Reader:
             rows, form = self._rows(entry)
             if form != wire.PLAIN:
                 own[FORM] = msgspec.to_builtins(form)
+        elif entry.drive is None:
+            own[LABELLED] = False
         masks = self._masks(entry, own)
         item = self._item(entry, view, own)
         if rows and any(row.has_3d for row in rows):
@@ -157,24 +161,28 @@ class _Reader:
         return semantics.annotated(found.found, self.source.names)
 
     def _view(self, entry: Entry, own: dict[str, Any]) -> View:
+        views = self.views
+        if entry.camera is not None:
+            own[CAMERA] = entry.camera
+            views = self._others.setdefault(entry.camera, Views(entry.camera, self.source.options.exact_yaw))
         if entry.calib is None:
             held = None if entry.scene is None else self.source.calibs.get(entry.scene)
-            return self.views.of(held) if held else UNCALIBRATED
+            return views.of(held) if held else UNCALIBRATED
         text = self._texts.get(entry.calib)
         if text is None:
             path = self.root / entry.calib
             try:
-                text = wire.decode(read_bytes(path), str(path))
-                self.views.of(text, str(path))
+                text = wire.load(path)
+                views.of(text, str(path))
             except ConvertError as error:
                 self.report.reject(error, entry.calib, kind="calibration")
                 return UNCALIBRATED
             if len(self._texts) > 1:
                 self._texts.clear()
             self._texts[entry.calib] = text
-        if entry.frame is None:
+        if entry.frame is None and entry.camera is None:
             own[CALIB] = text
-        return self.views.of(text, str(self.root / entry.calib))
+        return views.of(text, str(self.root / entry.calib))
 
     def _item(self, entry: Entry, view: View, own: dict[str, Any]) -> Item:
         assert entry.image is not None
@@ -185,12 +193,13 @@ class _Reader:
         except ConvertError as error:
             found = None
             self.report.add(
-                Code.SIZE_MISSING, "because the image cannot be read", format=FORMAT, where=error.where
+                Code.SIZE_MISSING, "not known, as the image cannot be read", format=FORMAT, where=error.where
             )
         if found is not None:
             fields["width"], fields["height"] = found.width, found.height
         if entry.scene is not None:
-            sensor = f"camera_{self.source.options.camera}" if entry.cloud is not None else None
+            camera = self.source.options.camera if entry.camera is None else entry.camera
+            sensor = f"camera_{camera}" if entry.cloud is not None or entry.camera is not None else None
             fields["scene"] = SceneRef(
                 id=entry.scene,
                 frame=entry.frame or 0,
@@ -239,7 +248,7 @@ class _Reader:
             found = self._of_sequence(path).get(entry.frame, [])
         else:
             try:
-                text = wire.decode(read_bytes(path), str(path))
+                text = wire.load(path)
             except ReadError as error:
                 self.report.reject(error, entry.labels)
                 return [], form
@@ -252,26 +261,29 @@ class _Reader:
                     format=FORMAT,
                     where=Where(file=str(path)),
                 )
-        return self._good(found), form
+        return self._good(found, path), form
 
-    def _good(self, found: list[wire.Row | wire.Bad]) -> list[wire.Row]:
+    def _good(self, found: list[wire.Row | wire.Bad], path: Path) -> list[wire.Row]:
         good: list[wire.Row] = []
         for row in found:
             if isinstance(row, wire.Row):
                 good.append(row)
-                self._check(row)
+                self._check(row, path)
             else:
                 self.report.reject(row.error, row.text, what="row of a label file")
         return good
 
-    def _check(self, row: wire.Row) -> None:
+    def _check(self, row: wire.Row, path: Path) -> None:
         left, top, right, bottom = row.values[3:7]
         if right < left or bottom < top:
-            self.report.add(Code.DOUBTFUL_BOX, "of negative size", format=FORMAT, where=Where(line=row.line))
+            where = Where(file=str(path), line=row.line)
+            self.report.add(Code.DOUBTFUL_BOX, "of negative size", format=FORMAT, where=where)
+        if self.source.meaning.scores and row.score is not None and not 0 <= row.score <= 1:
+            where, what = Where(file=str(path), line=row.line), "scores that are not within 0 to 1, as confidences are"
+            self.report.add(Code.OUT_OF_RANGE, what, format=FORMAT, where=where)
         if row.values[1] not in (-1, 0, 1, 2, 3):
-            self.report.add(
-                Code.OUT_OF_RANGE, "occlusion that is not -1 to 3", format=FORMAT, where=Where(line=row.line)
-            )
+            where = Where(file=str(path), line=row.line)
+            self.report.add(Code.OUT_OF_RANGE, "occlusion that is not -1 to 3", format=FORMAT, where=where)
 
     def _of_sequence(self, path: Path) -> dict[int, list[wire.Row | wire.Bad]]:
         """The rows of a sequence by frame; bad rows are with the frame before them."""
@@ -279,7 +291,7 @@ class _Reader:
         if self._sequence is None or self._sequence[0] != key:
             by_frame: dict[int, list[wire.Row | wire.Bad]] = {}
             last = 0
-            text = wire.decode(read_bytes(path), key)
+            text = wire.load(path)
             for row in wire.parse(text, key, "tracking", wire.form_of(text)):
                 if isinstance(row, wire.Row) and row.frame is not None:
                     last = row.frame
@@ -309,10 +321,10 @@ class _Reader:
                 self.report.add(Code.STALE, "a label file", format=FORMAT, where=Where(file=name))
                 continue
             if kept.frame is not None:
-                rows += self._good(self._of_sequence(path).get(kept.frame, []))
+                rows += self._good(self._of_sequence(path).get(kept.frame, []), path)
             else:
-                text = wire.decode(read_bytes(path), str(path))
-                rows += self._good(list(wire.parse(text, str(path), "object", wire.form_of(text))))
+                text = wire.load(path)
+                rows += self._good(list(wire.parse(text, str(path), "object", wire.form_of(text))), path)
             if name is kept.labels:
                 count = len(rows)
         sequence = None if item.scene is None else item.scene.id

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from nucleus_convert.converters import imagefile
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import OptionError, SchemaError, Where
 from nucleus_convert.converters.filenames import Names, safe_path
 from nucleus_convert.converters.kitti import raw, semantics, side
-from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings, form_of
-from nucleus_convert.converters.kitti.folders import SIDE_FILE, TRACKLETS
-from nucleus_convert.converters.kitti.objects import FORMAT, PICTURES, RESULTS, SCORES, row_text, track_number, with_3d
+from nucleus_convert.converters.kitti.encode import Encoded, Encoder, Line, Rows, Settings
+from nucleus_convert.converters.kitti.folders import SIDE_FILE, is_beside
+from nucleus_convert.converters.kitti.objects import (
+    BESIDE,
+    FORMAT,
+    PICTURES,
+    RESULTS,
+    SCORES,
+    row_text,
+    with_3d,
+)
 from nucleus_convert.converters.kitti.options import WriteOptions
-from nucleus_convert.converters.kitti.records import CALIB, FORM, TIME
+from nucleus_convert.converters.kitti.records import CALIB, TIME
+from nucleus_convert.converters.kitti.sequences import Sequences
 from nucleus_convert.converters.labelset import LabelSet
-from nucleus_convert.converters.model import Annotation, Scene
+from nucleus_convert.converters.model import Annotation, Item, Scene
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
-from nucleus_convert.formats.kitti import calib, timestamps
+from nucleus_convert.formats.kitti import calib, framelist, timestamps, tracklets
 from nucleus_convert.formats.kitti import labels as wire
 
-_NEW_TRACKS = 100_000
-"""Numbers of tracks that had none of KITTI's begin here."""
+_KITTIS = re.compile(r"(?:^|/)(?:image_\d+|velodyne|velodyne_points)/")
+"""Files of such folders stay where they are."""
+_IMAGE_FOLDER = re.compile(r"image_\d+/")
+_INTENSITY = np.array([False, False, False, True])
 
 
 def sequences(labels: LabelSet, options: WriteOptions) -> frozenset[str]:
@@ -120,15 +133,8 @@ class _Tree:
         self._rows = Rows(settings)
         self._names = Names()
         self._folders: set[Path] = set()
-        self._sequences: dict[str, str] = {}
-        self._tracks: dict[str, dict[Any, int]] = {}
-        self._forms = {
-            scene.id: form for scene in labels.header.scenes if (form := scene.extras.get(FORMAT, {}).get(FORM))
-        }
-        self._named = {
-            scene.id: str(scene.extras.get(FORMAT, {}).get("sequence", scene.id)) for scene in labels.header.scenes
-        }
         self._begun: set[str] = set()
+        self._sequences = Sequences(labels.header, options.camera, self._append, report)
         self._drives = {name: raw.Tracks(scene) for name, scene in drives(labels, options).items()}
         self._subsets: dict[str, list[str]] = {}
         self._results = labels.header.extras.get(FORMAT, {}).get(RESULTS) is True
@@ -137,24 +143,30 @@ class _Tree:
     def begin(self) -> None:
         """Write the side file's first line."""
         first = side.First(side.VERSION, self.header, self.settings.scores)
-        self._put(SIDE_FILE, side.ENCODE(first) + b"\n")
+        self._append(SIDE_FILE, side.ENCODE(first) + b"\n")
+        beside = self.header.extras.get(FORMAT, {}).get(BESIDE)
+        for name, text in beside.items() if isinstance(beside, dict) else ():
+            if type(text) is str and is_beside(name):
+                self._put(safe_path(name), text.encode())
 
     def add(self, group: list[Encoded]) -> None:
         """Write the records of a frame."""
+        image = self._sequences.labelled(group)
         cuboids = [one for encoded in group for one in encoded.cuboids]
         if cuboids:
-            self._place(cuboids, group)
+            self._place(cuboids, group, image)
         for encoded in group:
             if encoded.frame is not None and encoded.frame[0] in self._drives:
                 self._pose(encoded)
             elif encoded.kept.item.kind == "image":
                 self._labels(encoded)
+        for encoded in group:
             if self.options.images != "none":
-                self._media(encoded)
+                self._media(encoded, image)
             self._put(SIDE_FILE, side.ENCODE(encoded.kept) + b"\n")
 
     def _put(self, name: str, data: bytes) -> None:
-        """Write a file, or more of it."""
+        """Write a file, or more of one that was begun."""
         path = self.root / name
         if path.parent not in self._folders:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,8 +176,11 @@ class _Tree:
             file.write(data)
         if mode == "wb":
             self.written.append(path)
-            if name == SIDE_FILE or self._sequences:
-                self._begun.add(name)
+
+    def _append(self, name: str, data: bytes) -> None:
+        """Write more of a file, or begin it."""
+        self._put(name, data)
+        self._begun.add(name)
 
     # ------------------------------------------------------------------ labels
 
@@ -173,24 +188,29 @@ class _Tree:
         rows = [row for row in encoded.rows if not row.predicted]
         results = [row for row in encoded.rows if row.predicted]
         if encoded.sequence:
-            self._of_sequence(encoded, rows, results)
+            self._sequences.add(encoded, rows, results)
             return
-        stem = self._free(f"{encoded.prefix}label/{encoded.stem}").removeprefix(f"{encoded.prefix}label/")
+        other = encoded.camera
+        if other is not None and not (rows or results):
+            return
+        camera = self.options.camera if other is None else other
+        folder = f"{encoded.prefix}label_{camera}/"
+        stem = self._free(f"{folder}{encoded.stem}").removeprefix(folder)
+        encoded.place = f"{encoded.prefix}image_{camera}/{stem}"
         changes: dict[str, Any] = {}
-        for folder, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
+        for name, data in (("semantic", encoded.semantic), ("instance", encoded.instance)):
             if data is not None:
-                self._put(f"{encoded.prefix}{folder}/{stem}.png", data)
-        # A set of pictures only has no label files.
-        if rows or not (results or self._results or encoded.semantic or encoded.instance):
-            changes["labels"] = f"{encoded.prefix}label_{self.options.camera}/{stem}.txt"
+                self._put(f"{encoded.prefix}{name}/{stem}.png", data)
+        if rows or (encoded.labelled and not (results or self._results)):
+            changes["labels"] = f"{folder}{stem}.txt"
             self._put(changes["labels"], encoded.form.joined([row.text for row in rows]).encode())
         if results or (self._results and not rows):
             prefix = encoded.prefix if encoded.prefix != "training/" else ""
-            changes["results"] = f"{prefix}results/data/{stem}.txt"
+            changes["results"] = f"{prefix}{encoded.results_folder}{stem}.txt"
             form = encoded.form if not rows else wire.PLAIN
             self._put(changes["results"], form.joined([row.text for row in results]).encode())
         subset = encoded.kept.item.subset
-        if subset and not encoded.prefix.startswith(f"{subset}/"):
+        if subset and other is None and not encoded.prefix.startswith(f"{subset}/"):
             self._subsets.setdefault(subset, []).append(stem)
         if encoded.calib is not None:
             self._put(f"{encoded.prefix}calib/{stem}.txt", encoded.calib.encode())
@@ -207,34 +227,6 @@ class _Tree:
             )
         return found
 
-    def _of_sequence(self, encoded: Encoded, rows: list[Line], results: list[Line]) -> None:
-        assert encoded.frame is not None
-        scene, frame = encoded.frame
-        name = self._sequences.get(scene)
-        if name is None:
-            wanted = f"{encoded.prefix}label_0{self.options.camera}/{safe_path(self._named[scene])}"
-            name = self._sequences[scene] = self._names.free(wanted)
-            if encoded.calib is not None:
-                self._put(f"{encoded.prefix}calib/{name.rpartition('/')[2]}.txt", encoded.calib.encode())
-        files = {"labels": f"{name}.txt"}
-        form = form_of(self._forms.get(scene, {}))
-        text = form.joined([self._lead(row, scene, frame) + row.text for row in rows])
-        self._put(files["labels"], text.encode())
-        if results:
-            files["results"] = f"{encoded.prefix}results/data/{name.rpartition('/')[2]}.txt"
-            text = "".join(f"{self._lead(row, scene, frame)}{row.text}\n" for row in results)
-            self._put(files["results"], text.encode())
-        encoded.kept = msgspec.structs.replace(encoded.kept, **files)
-
-    def _lead(self, row: Line, scene: str, frame: int) -> str:
-        if row.track is None:
-            return f"{frame} -1 "
-        number = track_number(row.track, scene)
-        if number is None:
-            known = self._tracks.setdefault(scene, {})
-            number = known.setdefault(row.track, _NEW_TRACKS + len(known))
-        return f"{frame} {number} "
-
     # ------------------------------------------------------------------ raw drives
 
     def _pose(self, encoded: Encoded) -> None:
@@ -244,14 +236,16 @@ class _Tree:
         item = encoded.kept.item
         drive = self._drives[scene]
         if item.kind != "image":
-            encoded.kept = msgspec.structs.replace(encoded.kept, labels=drive.file(TRACKLETS))
+            if drive.labelled or encoded.poses:
+                encoded.kept = msgspec.structs.replace(encoded.kept, labels=drive.file(tracklets.FILE))
             for annotation, size, pose in encoded.poses:
                 drive.add(annotation, frame, size, pose)
         elif encoded.rows:
             self._labels(encoded)
         time = item.extras.get(FORMAT, {}).get(TIME)
         if type(time) is int:
-            sensor = "velodyne_points" if item.kind != "image" else f"image_0{self.options.camera}"
+            camera = self.options.camera if encoded.camera is None else encoded.camera
+            sensor = "velodyne_points" if item.kind != "image" else f"image_0{camera}"
             times = self._times.setdefault(drive.file(f"{sensor}/timestamps.txt"), [])
             times += [None] * (frame - len(times))
             times.append(time)
@@ -259,12 +253,12 @@ class _Tree:
     def finish(self) -> None:
         """Write what is known at the end only: tracklets, times and calibration of raw drives."""
         for tracks in self._drives.values():
-            name = tracks.file(TRACKLETS)
-            self._begun.add(name)
-            self.written.append(self.root / name)
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            for text in tracks.texts():
-                self._put(name, text.encode())
+            if tracks.labelled or tracks.posed:
+                name = tracks.file(tracklets.FILE)
+                for text in tracks.texts():
+                    self._append(name, text.encode())
+            if tracks.frames:
+                self._put(tracks.file(framelist.FILE), tracks.frames.encode())
             for file in calib.RAW_FILES:
                 if file in tracks.days_files:
                     self._put(tracks.day(file), tracks.days_files[file].encode())
@@ -278,17 +272,8 @@ class _Tree:
 
     # ------------------------------------------------------------------ cuboids of point clouds
 
-    def _place(self, cuboids: list[Annotation], group: list[Encoded]) -> None:
+    def _place(self, cuboids: list[Annotation], group: list[Encoded], image: Encoded | None) -> None:
         """Put the cuboids of a frame's point cloud into the label file of its image."""
-        images = [one for one in group if one.kept.item.kind == "image"]
-        image = next(
-            (
-                one
-                for one in images
-                if str(getattr(one.kept.item.scene, "sensor", None)).endswith(f"_{self.options.camera}")
-            ),
-            images[0] if images else None,
-        )
         if image is None:
             where = Where(item=str(group[0].kept.item.id))
             what = "cuboids of a point cloud without an image"
@@ -326,7 +311,7 @@ class _Tree:
 
     # ------------------------------------------------------------------ images and point clouds
 
-    def _media(self, encoded: Encoded) -> None:
+    def _media(self, encoded: Encoded, image: Encoded | None) -> None:
         item = encoded.kept.item
         assert self.images is not None
         try:
@@ -343,5 +328,33 @@ class _Tree:
             )
             return
         path = self.root / name
-        if imagefile.place(source, path, self.options.images):
+        if _KITTIS.search(name) is None:
+            place = encoded.place if item.kind == "image" else self._cloud_place(encoded, image)
+            path = path if place is None else self.root / f"{place}{PurePosixPath(name).suffix}"
+        if item.kind != "image" and path.suffix == ".json":
+            self._cloud(source, path.with_suffix(".bin"), item)
+        elif imagefile.place(source, path, self.options.images):
             self.written.append(path)
+
+    def _cloud_place(self, encoded: Encoded, image: Encoded | None) -> str:
+        """Where a point cloud goes, without ending: beside the image of its frame."""
+        if image is not None and image.place is not None:
+            return _IMAGE_FOLDER.sub("velodyne/", image.place, count=1)
+        if encoded.frame is not None and encoded.frame[0] in self.settings.tracking:
+            return self._sequences.cloud(encoded)
+        return f"{encoded.prefix}velodyne/{encoded.stem}"
+
+    def _cloud(self, source: Path, target: Path, item: Item) -> None:
+        """Write a point cloud of Nucleus's as KITTI has it."""
+        from nucleus_convert.converters import pointclouds  # heavy, and few data sets have clouds
+
+        points = pointclouds.read_json(source).points
+        bare = np.isnan(points[:, 3])
+        if bare.any():
+            where = Where(item=str(item.id))
+            self.report.add(
+                Code.COMPLETED, "intensity of a point (0)", format=FORMAT, where=where, count=int(bare.sum())
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pointclouds.write_bin(np.where(bare[:, np.newaxis] & _INTENSITY, np.float32(0), points), target)
+        self.written.append(target)

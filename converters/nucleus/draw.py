@@ -235,6 +235,7 @@ class Canvas:
             if kind is Cuboid and self.cloud is not None:
                 # Nucleus wants cuboids with the point cloud: this one says whose object it is.
                 reserved["image"] = self.reference
+                self.stretch.stood.setdefault(self.cloud, self.reference)
                 append = partial(append, reference=self.cloud)
             append(text, made, name if first else free(f"{name}-{text}"), with_reserved(meta, reserved))
 

@@ -15,7 +15,7 @@ import msgspec
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.compose import Overflow, Overlap
-from nucleus_convert.converters.errors import UnrepresentableError, Where
+from nucleus_convert.converters.errors import ReadError, UnrepresentableError, Where
 from nucleus_convert.converters.filenames import inside, safe_path
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
@@ -95,6 +95,8 @@ class Chunk(msgspec.Struct):
     taxonomies: dict[str, list[str]]
     masks: list[str]
     clouds: list[str]
+    stood: dict[str, str]
+    """Point clouds that cuboids of images stand in, and an image of each."""
 
 
 class Encoder:
@@ -140,6 +142,7 @@ class Stretch:
         self.taxonomies: dict[str, dict[str, None]] = {}
         self.masks: list[str] = []
         self.clouds: list[str] = []
+        self.stood: dict[str, str] = {}
         self.fates: Counter[Fate] = Counter()
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
@@ -414,7 +417,12 @@ class Stretch:
         target.parent.mkdir(parents=True, exist_ok=True)
         from nucleus_convert.converters.pointclouds import convert_cloud  # heavy, and few data sets have clouds
 
-        said = convert_cloud(source, target)
+        try:
+            said = convert_cloud(source, target)
+        except ReadError as error:
+            target.unlink(missing_ok=True)
+            self.report.reject(error, item.path, kind="point cloud", what="point cloud that cannot be read")
+            return None
         self.clouds.append(name)
         for count, what in (
             (said.left_out, "point whose place is not finite"),
@@ -458,6 +466,7 @@ class Stretch:
             taxonomies={name: list(labels) for name, labels in self.taxonomies.items()},
             masks=self.masks,
             clouds=self.clouds,
+            stood=self.stood,
         )
 
     def _lines(self, payloads: list[Any], stem: str) -> bytes:

@@ -111,6 +111,7 @@ class _Writer:
         self.written: list[Path] = []
         self._spool: IO[bytes] | None = None
         self._seen: set[int] = set()
+        self._stood: dict[str, str] = {}
 
     def run(self) -> list[Path]:
         limit = self.options.part_bytes
@@ -139,8 +140,10 @@ class _Writer:
                     writer.write(lines)
                     places[writer.stem] = (start, writer.written)
                 self._collect(chunk, done)
+                self._stood |= {cloud: image for cloud, image in chunk.stood.items() if hash(cloud) not in self._seen}
                 self._mark(len(self.target.stretches), places)
                 done += chunk.count
+            self._check_clouds()
             known = {scene.id: scene for scene in self.labels.header.scenes}
             conflicts = self.item_kinds.conflicts
             assembled = assemble(
@@ -178,6 +181,15 @@ class _Writer:
             if key in seen:
                 self._check_collision(reference, done + i)
             seen.add(key)
+
+    def _check_clouds(self) -> None:
+        for cloud, image in self._stood.items():
+            if hash(cloud) not in self._seen:
+                raise UnrepresentableError(
+                    f"item '{image}' names the point cloud '{cloud}' for its cuboids, which is not in the data set",
+                    Where(item=image),
+                    hint="--pointclouds none lets cuboids travel along with their images",
+                )
 
     def _check_collision(self, reference: str, position: int) -> None:
         """Two reference ids with one hash: most likely they are the same, and then nothing may be written."""

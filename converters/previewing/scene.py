@@ -189,7 +189,10 @@ def _facts(item: Item, chosen: Chosen) -> str:
     if item.scene is not None:
         facts.append(f"{printable(item.scene.id)}, frame {item.scene.frame}")
     counts = [plural(len(record.annotations), "object") for record in chosen.records]
-    facts.append(" -> ".join(counts) if len(set(counts)) > 1 else counts[0])
+    if any(record.annotations for record in chosen.records) or not chosen.near:
+        facts.append(" -> ".join(counts) if len(set(counts)) > 1 else counts[0])
+    if chosen.near:
+        facts.append(f"{plural(len(chosen.near), 'object')} of the frame's other items")
     for key, value in list(item.attributes.items())[:4]:
         facts.append(printable(f"{key}: {value}")[:80])
     return " · ".join(facts)

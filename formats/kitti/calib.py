@@ -16,7 +16,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.converters.errors import MalformedFileError, SchemaError, Where
+from nucleus_convert.formats.kitti.texts import NOT_FINITE, NUMBER
+from nucleus_convert.formats.kitti.texts import load as load_text
 
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 """Rows of numbers."""
@@ -26,8 +28,6 @@ LARGEST: Final = 1e9
 """Beyond this no number of a calibration is meant."""
 RAW_FILES: Final = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt", "calib_imu_to_velo.txt")
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
-_NOT_FINITE = re.compile(r"[-+]?(?:nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 _PROJECTION = re.compile(r"P(\d)", re.ASCII)
 _TR = re.compile(r"Tr(?:_velo_(?:to_)?cam(?:_(\d))?)?", re.ASCII)
 _R0 = frozenset({"R0_rect", "R_rect"})
@@ -111,7 +111,7 @@ def load(path: Path, name: str | None = None) -> Calibration:
         SchemaError: see :func:`parse`.
     """
     name = str(path) if name is None else name
-    return parse(_text(path, name), name)
+    return parse(load_text(path, MAX_BYTES, "the calibration", name=name), name)
 
 
 def parse(text: str, name: str | None = None) -> Calibration:
@@ -139,7 +139,7 @@ def parse(text: str, name: str | None = None) -> Calibration:
         if not key:
             raise SchemaError("a line without a key", where, "expected 'P2: ' and twelve numbers, for example")
         matrix = _is_matrix(key)
-        if not matrix and not (words and all(_NUMBER.fullmatch(word) for word in words)):
+        if not matrix and not (words and all(NUMBER.fullmatch(word) for word in words)):
             texts[key] = " ".join(words)
             continue
         values = tuple(_number(word, key, where) for word in words)
@@ -185,26 +185,11 @@ def load_raw(folder: Path) -> Calibration:
     return Calibration(numbers)
 
 
-def _text(path: Path, name: str) -> str:
-    where = Where(file=name)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ReadError(f"the calibration cannot be read ({error.strerror})", where) from error
-    if len(data) > MAX_BYTES:
-        raise MalformedFileError(f"the file has more than {MAX_BYTES:,} bytes: no calibration needs that", where)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedFileError("the file is no text (not UTF-8)", where, "is it a calibration file?") from error
-
-
 def _number(word: str, key: str, where: Where) -> float:
-    value = float(word) if _NUMBER.fullmatch(word) else math.nan
+    value = float(word) if NUMBER.fullmatch(word) else math.nan
     if math.isfinite(value):
         return value
-    what = "a number that is not finite" if _NUMBER.fullmatch(word) or _NOT_FINITE.fullmatch(word) else "no number"
+    what = "a number that is not finite" if NUMBER.fullmatch(word) or NOT_FINITE.fullmatch(word) else "no number"
     raise SchemaError(f"{key} has {what}: {word!r:.40}", where, "a calibration is made of finite numbers")
 
 

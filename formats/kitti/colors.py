@@ -5,7 +5,6 @@ The number of a class is its place in the file, from 0, which is not the number 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from nucleus_convert.converters.errors import SchemaError, Where
@@ -37,8 +36,3 @@ def parse(text: str, name: str | None = None) -> list[Colored]:
             raise SchemaError(f"the class {label!r:.60} stands twice", where)
         found[label] = Colored(label, (int(words[0]), int(words[1]), int(words[2])))
     return list(found.values())
-
-
-def dump(classes: Iterable[Colored]) -> str:
-    """The text of ``label_colors.txt``."""
-    return "".join(f"{' '.join(map(str, one.color))} {' '.join(one.name.split())}\n" for one in classes)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters.errors import MalformedFileError, SchemaError, Where
+from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.formats.kitti import texts
+from nucleus_convert.formats.kitti.texts import NOT_FINITE, NUMBER
 
 Number: TypeAlias = int | float
 Kind: TypeAlias = Literal["object", "tracking"]
@@ -29,9 +32,7 @@ MAX_BYTES: Final = 1 << 28
 FILLER: Final = ("-1", "-1", "-10", "", "", "", "", "-1", "-1", "-1", "-1000", "-1000", "-1000", "-10")
 """What the development kit writes where nothing is known; a box is always known."""
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[-+]?\d{1,18}", re.ASCII)
-_NOT_FINITE = re.compile(r"[-+]?(?:nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 _GLUED = re.compile(r"(?<=\d)(?=[A-Za-z_]{2})(?![eE][-+]?\d)")
 _WITHOUT_SCORE: Final = 14
 
@@ -109,16 +110,9 @@ MOST_FRAMES: Final = 1_000_000
 """In one sequence; a row may claim any."""
 
 
-def decode(data: bytes, name: str) -> str:
-    """The text of a label file.
-
-    Raises:
-        MalformedFileError: it is no text.
-    """
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise MalformedFileError("the file is no text (not UTF-8)", Where(file=name)) from error
+def load(path: Path) -> str:
+    """The text of a label file. Raises as :func:`texts.load`."""
+    return texts.load(path, MAX_BYTES, "a label file")
 
 
 def form_of(text: str) -> Form:
@@ -168,7 +162,7 @@ def looks_like(line: str) -> Kind | None:
         if len(words) < 15 + skip or not all(map(_INTEGER.fullmatch, words[:skip])):
             continue
         count = _numbers_at_end(words, skip + 1)
-        if count >= _WITHOUT_SCORE and (kind == "tracking" or not _NUMBER.fullmatch(words[0])):
+        if count >= _WITHOUT_SCORE and (kind == "tracking" or not NUMBER.fullmatch(words[0])):
             return kind  # type: ignore[return-value]
     return None
 
@@ -177,7 +171,7 @@ def _numbers_at_end(words: list[str], least: int) -> int:
     """How many of the last words are numbers; the first ``least`` words are never counted."""
     count = 0
     for word in reversed(words[least:]):
-        if not (_NUMBER.fullmatch(word) or _NOT_FINITE.fullmatch(word)):
+        if not (NUMBER.fullmatch(word) or NOT_FINITE.fullmatch(word)):
             break
         count += 1
     return min(count, _WITHOUT_SCORE + 1)
@@ -201,9 +195,9 @@ def _columns(words: list[str], count: int) -> int:
 def _row(line: str, words: list[str], count: int, kind: Kind, where: Where) -> Row:
     skip = 2 if kind == "tracking" else 0
     columns = words[-count:]
-    if len(words) < skip + 1 + count or not all(map(_NUMBER.fullmatch, columns)):
+    if len(words) < skip + 1 + count or not all(map(NUMBER.fullmatch, columns)):
         _complain(words, skip, where)
-    if len(words) > skip + 1 + count and _NUMBER.fullmatch(words[-count - 1]) and not _INTEGER.fullmatch(columns[1]):
+    if len(words) > skip + 1 + count and NUMBER.fullmatch(words[-count - 1]) and not _INTEGER.fullmatch(columns[1]):
         # A name may end with a number, as "car 2" does; then the columns are right.
         raise SchemaError(
             f"{len(words)} columns, expected {_WANTED[skip > 0]}", where, "one is too many; mend the row in the source"
@@ -226,6 +220,8 @@ def _row(line: str, words: list[str], count: int, kind: Kind, where: Where) -> R
     name = rest.strip()
     for _ in range(count):
         name = name.rpartition(" ")[0].rstrip() if "\t" not in name else name.rsplit(None, 1)[0]
+    if NUMBER.fullmatch(name) and not _INTEGER.fullmatch(name):
+        raise SchemaError(f"the type is a number, {name!r:.40}", where, "is it a label file, and no calibration?")
     return Row(rest, where.line or 0, name, tuple(columns), values, frame, track, line[: len(line) - len(rest)])
 
 
@@ -236,14 +232,15 @@ def _complain(words: list[str], skip: int, where: Where) -> None:
     """Raise the error that says what is wrong with a row."""
     wanted = _WANTED[skip > 0]
     if len(words) < 15 + skip:
-        raise SchemaError(f"{len(words)} columns, expected {wanted}", where, "mend the row in the source")
+        columns = "1 column" if len(words) == 1 else f"{len(words)} columns"
+        raise SchemaError(f"{columns}, expected {wanted}", where, "mend the row in the source")
     for name, word in zip(COLUMNS, words[skip + 1 :], strict=False):
-        if _NOT_FINITE.fullmatch(word):
+        if NOT_FINITE.fullmatch(word):
             raise SchemaError(f"{name} is {word!r}, no finite number", where, "mend the row in the source")
-    numbers = [word for word in words[skip + 1 :] if _NUMBER.fullmatch(word)]
+    numbers = [word for word in words[skip + 1 :] if NUMBER.fullmatch(word)]
     if len(numbers) < _WITHOUT_SCORE:
         for name, word in zip(COLUMNS[::-1][1:], words[::-1], strict=False):
-            if not _NUMBER.fullmatch(word):
+            if not NUMBER.fullmatch(word):
                 raise SchemaError(
                     f"{name} should be a number, and is {word!r:.40}", where, "mend the row in the source"
                 )

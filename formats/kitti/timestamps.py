@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.formats.kitti import texts
 
 MAX_BYTES: Final = 1 << 28
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?", re.ASCII)
@@ -28,17 +29,7 @@ def load(path: Path, name: str | None = None) -> list[int | None]:
         SchemaError: a line is no date and time; with file and line.
     """
     name = str(path) if name is None else name
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ReadError(f"the times cannot be read ({error.strerror})", Where(file=name)) from error
-    if len(data) > MAX_BYTES:
-        raise MalformedFileError(f"the file has more than {MAX_BYTES:,} bytes", Where(file=name))
-    try:
-        text = data.decode("ascii")
-    except UnicodeDecodeError as error:
-        raise MalformedFileError("the file is no text", Where(file=name)) from error
+    text = texts.load(path, MAX_BYTES, "the times", name=name)
     times = [_time(line.strip(), Where(file=name, line=number)) for number, line in enumerate(text.splitlines(), 1)]
     while times and times[-1] is None:
         times.pop()

@@ -20,11 +20,15 @@ import msgspec
 
 Dialect: TypeAlias = Literal["devkit", "cvat", "datumaro"]
 
+FILE: Final = "tracklet_labels.xml"
+"""What the file is called, in a drive's folder."""
 FIELDS: Final = (
     "tx", "ty", "tz", "rx", "ry", "rz", "state", "occlusion", "occlusion_kf", "truncation", "amt_occlusion",
     "amt_occlusion_kf", "amt_border_l", "amt_border_r", "amt_border_kf",
 )  # fmt: skip
 """The fields of a pose, in the devkit's order."""
+SIZE: Final = ("h", "w", "l")
+"""The fields of a size, in the devkit's order."""
 CVAT_FIELDS: Final = (*FIELDS[:11], "amt_border_l", "amt_border_r", "amt_occlusion_kf", "amt_border_kf")
 
 _COUNT = re.compile(r"(<count>)[^<]*(</count>)")
@@ -54,6 +58,7 @@ class Tracklet(msgspec.Struct, frozen=True, kw_only=True):
         item_version: of the poses.
         attributes: of ``item`` and of ``poses``, as they are written, with a space before each.
         others: elements that a tracklet does not have, by name.
+        order: in which the size stands in the file.
         line: where the tracklet begins.
     """
 
@@ -65,6 +70,7 @@ class Tracklet(msgspec.Struct, frozen=True, kw_only=True):
     item_version: str | None = "2"
     attributes: tuple[str, str] = ("", "")
     others: Mapping[str, str] = msgspec.field(default_factory=dict)
+    order: tuple[str, ...] = SIZE
     line: int | None = None
 
 
@@ -170,8 +176,10 @@ def dump(tracklets: Sequence[Tracklet], style: Style | None = None) -> Iterator[
 
 def _tracklet(tracklet: Tracklet, step: str) -> Iterator[str]:
     yield f"<item{tracklet.attributes[0]}>"
-    for name, text in zip(("objectType", "h", "w", "l"), (tracklet.label, *tracklet.size), strict=True):
-        yield f"{step}<{name}>{escaped(text)}</{name}>"
+    yield f"{step}<objectType>{escaped(tracklet.label)}</objectType>"
+    sizes = dict(zip(SIZE, tracklet.size, strict=True))
+    for name in tracklet.order if sorted(tracklet.order) == sorted(SIZE) else SIZE:
+        yield f"{step}<{name}>{escaped(sizes[name])}</{name}>"
     yield f"{step}<first_frame>{tracklet.first_frame}</first_frame>"
     yield f"{step}<poses{tracklet.attributes[1]}>"
     yield f"{step * 2}<count>{len(tracklet.poses)}</count>"

@@ -10,7 +10,8 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
-from nucleus_convert.formats.kitti.tracklets import FIELDS, Document, Pose, Style, Tracklet, escaped
+from nucleus_convert.formats.kitti.texts import NUMBER
+from nucleus_convert.formats.kitti.tracklets import FIELDS, SIZE, Document, Pose, Style, Tracklet, escaped
 
 MAX_BYTES: Final = 1 << 27
 MAX_DEPTH: Final = 8
@@ -19,7 +20,6 @@ LARGEST: Final = 1e9
 _MAX_TEXT = 1000
 _MAX_AROUND = 1 << 16
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _STANDALONE = re.compile(rb"(<\?xml[^>]*?standalone\s*=\s*)(\"true\"|'true')")
 _TRACKLET_FIELDS = frozenset({"objectType", "h", "w", "l", "first_frame", "finished"})
 _ROOT, _LIST, _ITEM, _POSES, _POSE = (
@@ -196,7 +196,7 @@ class _Builder:
             )
 
     def number(self, tag: str, text: str) -> str:
-        if not _NUMBER.fullmatch(text) or not math.fabs(float(text)) <= LARGEST:
+        if not NUMBER.fullmatch(text) or not math.fabs(float(text)) <= LARGEST:
             raise SchemaError(f"<{tag}> is no number: {text!r:.40}", self.where(), "expected a finite number")
         return text
 
@@ -227,6 +227,7 @@ class _Builder:
             finished=fields.get("finished"),
             item_version=self.versions.get("poses"),
             attributes=(self.marks[0], self.marks[1]),
+            order=tuple(field for field in fields if field in SIZE),
             others={field: text for field, text in fields.items() if field not in _TRACKLET_FIELDS},
             line=self.lines[0],
         )
@@ -254,7 +255,7 @@ def _style(builder: _Builder, tail: bytes) -> Style:
         indent = _indent(next((line for line in lines if line.lstrip().startswith("<count")), outer + "\t"))
         end = head[len(head.rstrip()) :] + end
         head = head.rstrip() + newline + indent
-    return Style(head, end, indent, indent.removeprefix(outer) or "\t", newline)
+    return Style(head, end, indent, indent.removeprefix(outer), newline)
 
 
 def _indent(line: str) -> str:

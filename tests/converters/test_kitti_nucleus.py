@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from nucleus_convert import Report, convert, read, write
 from nucleus_convert.converters import frames, parallel
+from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.labelset import from_records
 from nucleus_convert.converters.model import (
     Annotation,
@@ -306,3 +308,113 @@ def test_a_cuboid_that_lost_its_image_stays_with_the_cloud(fixtures: Path, tmp_p
     report = Report()
     found = {str(record.item.id): record for record in read(tmp_path / "n", "nucleus").records(report)}
     assert len(found["training/velodyne/000000.bin"].annotations) == 2
+
+
+def scene_of_two_cameras(tmp_path: Path, *, boxes: bool, moving: bool = False) -> Path:
+    """A lidar scene as the SDK writes it: two cameras a frame, of which the second may have a box."""
+    rows, drawn = [], []
+    for frame in range(3):
+        place = sdk.Point3D(0.27 + frame * moving, 0.05, -0.08)
+        camera = sdk.CameraParams(place, sdk.Quaternion(-0.5, 0.5, -0.5, 0.5), 700, 700, 600, 180)
+        items = {"lidar": sdk.DatasetItem(pointcloud_location=f"s3://b/{frame}.json", reference_id=f"cloud{frame}")}
+        for name in ("left", "right"):
+            items[name] = sdk.DatasetItem(
+                f"s3://b/{name}{frame}.jpg",
+                reference_id=f"{name}{frame}",
+                metadata={"camera_params": camera.to_payload()},
+            )
+        rows.append(sdk.Frame(**items))
+        car = sdk.CuboidAnnotation(
+            "car", sdk.Point3D(20, -2, -0.9), sdk.Point3D(4, 1.6, 1.5), 0.3, f"cloud{frame}", f"c{frame}",
+            track_reference_id="t",
+        )  # fmt: skip
+        drawn.append(car.to_payload())
+        if boxes:
+            box = sdk.BoxAnnotation("car", 1, 2, 30, 40, f"right{frame}", f"b{frame}", track_reference_id="t")
+            drawn.append(box.to_payload())
+    folder = tmp_path / "native"
+    folder.mkdir()
+    scene = sdk.LidarScene(reference_id="drive", frames=rows)
+    (folder / "scenes.jsonl").write_text(json.dumps(scene.to_payload()) + "\n")
+    (folder / "annotations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn))
+    return folder
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+@pytest.mark.parametrize("camera", [2, 3])
+def test_images_of_a_second_camera_do_not_repeat_the_rows_of_the_first(
+    tmp_path: Path, *, boxes: bool, camera: int
+) -> None:
+    source = scene_of_two_cameras(tmp_path, boxes=boxes)
+    convert(source, tmp_path / "k", source="nucleus", target="kitti", camera=camera)
+    folder = f"training/label_0{camera}"
+    assert [row[:3] for row in labels_of(tmp_path / "k", f"{folder}/drive.txt")] == [
+        [str(frame), "100000", "car"] for frame in range(3)
+    ]
+    right = tmp_path / "k" / folder / "drive_right.txt"
+    assert right.exists() is boxes
+    if boxes:
+        assert [line.split()[6:10] for line in right.read_text().splitlines()] == [["1", "2", "31", "42"]] * 3
+    before, after = (list(read(*pair)) for pair in ((source, "nucleus"), (tmp_path / "k", "kitti")))
+    assert [record.annotations for record in after] == [record.annotations for record in before]
+
+
+def test_a_camera_that_moves_within_a_sequence_is_reported(tmp_path: Path) -> None:
+    """KITTI has one calibration for a sequence: rows are right in each frame, and where the lidar was is lost."""
+    source = scene_of_two_cameras(tmp_path, boxes=False, moving=True)
+    report = convert(source, tmp_path / "k", source="nucleus", target="kitti")
+    assert report.count("carried", "camera that moves within its sequence") == 1
+    rows = labels_of(tmp_path / "k", "training/label_02/drive.txt")
+    assert [float(row[15]) for row in rows] == pytest.approx([19.73, 18.73, 17.73])
+    (tmp_path / "still").mkdir()
+    report = convert(
+        scene_of_two_cameras(tmp_path / "still", boxes=False), tmp_path / "s", source="nucleus", target="kitti"
+    )
+    assert report.count("carried", "camera that moves within its sequence") == 0
+
+
+def test_a_damaged_point_cloud_is_left_out_where_bad_records_are(fixtures: Path, tmp_path: Path) -> None:
+    shutil.copytree(fixtures / "kitti/object", tmp_path / "kitti")
+    (tmp_path / "kitti/training/velodyne/000001.bin").write_bytes(bytes(52))
+    with pytest.raises(ConvertError, match=r"velodyne/000001\.bin: the point cloud has 52 bytes, not a multiple of 16"):
+        convert(tmp_path / "kitti", tmp_path / "n", source="kitti")
+    reports = [
+        convert(
+            tmp_path / "kitti", tmp_path / f"n{workers}", source="kitti", on_error="quarantine", workers=workers,
+            pointcloud_url_prefix="clouds/",
+        )
+        for workers in (1, 2)
+    ]
+    for report in reports:
+        assert report.count("rejected", "point cloud that cannot be read") == 1
+    assert contents(tmp_path / "n1") == contents(tmp_path / "n2")
+    (rejected,) = lines(tmp_path / "n1", "rejected")
+    assert rejected["record"] == "training/velodyne/000001.bin"
+    # The frame has its cuboids and its image all the same, and the cloud is said to be where it was.
+    urls = [line["frames"][0]["lidar"]["url"] for line in lines(tmp_path / "n1", "scenes")]
+    assert [url.rpartition("/")[2] for url in urls] == ["000000.json", "000001.bin"]
+    assert [line["type"] for line in lines(tmp_path / "n1", "annotations")].count("cuboid") == 3
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_cuboids_of_a_cloud_that_is_not_there_are_no_bug_but_said(tmp_path: Path, order: int) -> None:
+    """Somebody took the point clouds out of a COCO file, which is for images."""
+    car = Annotation(label="car", shapes=(Box(1, 2, 3, 4), Cuboid(20, 0, 0, 4, 2, 1.5, 0)))
+    image = Item(id="a.jpg", path="a.jpg", scene=SceneRef(id="s", frame=0, sensor="camera", cloud="a.bin"))
+    cloud = Item(id="a.bin", path="a.bin", kind="pointcloud", scene=SceneRef(id="s", frame=0, sensor="lidar"))
+    header = Header(labels=(Label(name="car"),))
+    said = r"item 'a\.jpg' names the point cloud 'a\.bin'.*not in the data set"
+    with pytest.raises(ConvertError, match=said) as caught:
+        write(from_records(header, [Record(image, (car,))]), tmp_path / "n", "nucleus")
+    assert "--pointclouds none" in str(caught.value)
+    write(from_records(header, [Record(image, (car,))]), tmp_path / "n", "nucleus", pointclouds="none")
+    assert [one.annotations for one in read(tmp_path / "n", "nucleus")] == [(car,)]
+    write(from_records(header, [Record(cloud), Record(image, (car,))][::order]), tmp_path / "n2", "nucleus")
+    assert sum((one.annotations for one in read(tmp_path / "n2", "nucleus")), ()) == (car,)
+
+
+def test_scores_of_any_range_are_kept_and_said(fixtures: Path, tmp_path: Path) -> None:
+    """KITTI's scores may be any numbers; Nucleus's confidences lie in 0 to 1, and nothing tells how to get there."""
+    report = convert(fixtures / "kitti/results", tmp_path / "n", source="kitti")
+    assert [line["confidence"] for line in lines(tmp_path / "n", "predictions")] == [0.987654321, -3.5]
+    assert report.count("out-of-range", "scores that are not within 0 to 1, as confidences are") == 1

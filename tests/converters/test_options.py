@@ -22,6 +22,7 @@ class Reading(pydantic.BaseModel, extra="forbid"):
 class Writing(pydantic.BaseModel, extra="forbid"):
     root: Path | None = pydantic.Field(None, description="another text")
     indent: bool = pydantic.Field(False, description="for people")
+    exact: bool | None = pydantic.Field(None, description="as it is best")
     lines_per_part: Annotated[int, pydantic.Field(ge=1)] = pydantic.Field(1000, description="a number")
     share: float | None = pydantic.Field(None, description="a share")
     shape: Literal["box", "polygon"] = pydantic.Field("box", description="a shape")
@@ -43,6 +44,7 @@ def test_described() -> None:
         ("names", "Source"),
         ("kinds", "Source"),
         ("indent", "Target"),
+        ("exact/--no-exact", "Target"),
         ("lines-per-part", "Target"),
         ("share", "Target"),
         ("shape", "Target"),
@@ -57,6 +59,7 @@ def test_described() -> None:
     }
     assert made["strict"].settings["help"] == "be strict [default: yes]"
     assert made["strict"].settings["is_flag"] is True
+    assert made["exact"].settings == {"default": None, "is_flag": True, "help": "as it is best"}
     assert (made["names"].settings["multiple"], made["names"].settings["metavar"]) == (True, "TEXT")
     assert (made["kinds"].settings["multiple"], made["kinds"].settings["type"]) == (True, ["a", "b"])
     assert made["lines_per_part"].settings["type"] is int

@@ -6,7 +6,6 @@ import json
 import math
 import struct
 import tracemalloc
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -136,19 +135,6 @@ def test_memory_is_bounded_by_a_chunk(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
-
-
-floats = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**100), max_value=2.0**100)
-
-
-@given(st.lists(floats, min_size=1, max_size=50))
-def test_digits_are_those_of_the_floats_repr(values: list[float]) -> None:
-    array = np.array(values, np.float32)
-    found = pointclouds.shortest(array)
-    np.testing.assert_array_equal(found.astype(np.float32), array)
-    for ours, theirs in zip(found.tolist(), array, strict=True):
-        if 1e-12 < abs(ours) < 1e22:
-            assert Decimal(repr(ours)) == Decimal(str(theirs))
 
 
 @given(st.lists(st.tuples(*[st.floats(-9999, 9999, width=32)] * 3, st.floats(0, 1, width=32)), max_size=20))

@@ -433,6 +433,10 @@ def test_tracks_leave_trails_and_lidar_cuboids_are_seen_by_cameras(tmp_path: Pat
     text = html(labels, tmp_path)
     assert text.count('class="trail"') == 5
     assert text.count("from above") == 5
+    # A point cloud whose frame's cuboids stand with the image does not say that it has none.
+    said = re.findall(r'<div class="facts">(from above.*?)</div>', html(from_records(Header(), turned), tmp_path))
+    assert sorted(said) == [f"from above · s, frame {n} · 1 object of the frame&#x27;s other items" for n in range(5)]
+    assert text.count(" · 1 object · 1 object of the frame&#x27;s other items") == 5  # the cameras
 
 
 def test_colours_depend_on_the_name_only() -> None:
