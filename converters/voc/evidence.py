@@ -135,7 +135,7 @@ class Evidence:
 class Facts:
     """Where an object's structure has what matters; ``odd`` if it has more than VOC's plain elements."""
 
-    __slots__ = ("flags", "name", "odd", "pose", "rest", "said", "sides_of")
+    __slots__ = ("flags", "kinds", "name", "odd", "pose", "said_of", "sides_of")
 
     def __init__(self, template: Template) -> None:
         leaves = template.leaves
@@ -146,18 +146,17 @@ class Facts:
         self.pose = _index(leaves, "pose")
         plain = {"name", "pose", "truncated", "occluded", "difficult", *(f"bndbox/{side}" for side in SIDES)}
         self.odd = self.name < 0 or min(sides) < 0 or not plain.issuperset(leaves)
-        rest = [place for place in (*self.flags, self.pose) if place >= 0]
-        self.rest: Callable[[Sequence[str]], Any] = itemgetter(*rest) if rest else bool
-        self.said: dict[Any, Any] = {}
-        """What a caller has worked out of the flags and the pose, by what ``rest`` gives."""
+        places = (self.name, *self.flags, self.pose)
+        self.said_of: Callable[[Sequence[str]], Any] = itemgetter(*[place for place in places if place >= 0] or [0])
+        self.kinds: dict[Any, Any] = {}
+        """What a caller has worked out of name, flags and pose, by what ``said_of`` gives."""
 
-
-    def remember(self, rest: Any, said: Any) -> Any:
+    def remember(self, said: Any, kind: Any) -> Any:
         """Note what was worked out, for the next that say the same."""
-        if len(self.said) >= _MANY:
-            self.said.clear()
-        self.said[rest] = said
-        return said
+        if len(self.kinds) >= _MANY:
+            self.kinds.clear()
+        self.kinds[said] = kind
+        return kind
 
 
 def facts_of(template: Template) -> Facts:
