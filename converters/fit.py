@@ -222,7 +222,7 @@ class Fit:
         for stop, plan in enumerate(plans, 1):
             if stop == len(plans) or plans[stop] is not plan:
                 for what in plan.carried:
-                    report.tally(Code.CARRIED, what, name, item, None, stop - start)
+                    report.tally(Code.CARRIED, what, name, item, boxes.kinds[stop - 1], stop - start)
                 start = stop
         return record if item is record.item else Record(item, record.annotations)
 
