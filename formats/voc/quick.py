@@ -59,8 +59,11 @@ def _filled(shape: Value, texts: Any) -> Value:
 
 
 def _pattern(tags: list[str]) -> tuple[str, list[str]]:
-    """The regular expression of a stretch with these tags, and the paths of its leaves."""
-    pieces = [r"\s*"]
+    """The regular expression of a stretch with these tags, and the paths of its leaves.
+
+    What is repeated is possessive: where the tag behind it is another, giving back would not help.
+    """
+    pieces = [r"\s*+"]
     leaves: list[str] = []
     path: list[str] = []
     leaf = False
@@ -70,8 +73,8 @@ def _pattern(tags: list[str]) -> tuple[str, list[str]]:
             path.append(tag[1:-1])
         elif leaf:
             leaves.append("/".join(path))
-            pieces[-1] = "([^<]*)"
-        pieces += [re.escape(tag), r"\s*"]
+            pieces[-1] = "([^<]*+)"
+        pieces += [re.escape(tag), r"\s*+"]
         leaf = opening
         if not opening:
             path.pop()
