@@ -15,6 +15,7 @@ from typing import Any
 from nucleus_convert.converters import decimals, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError
+from nucleus_convert.converters.model import Annotation
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.converters.voc.objects import SIDES
@@ -62,9 +63,11 @@ class Evidence:
         self.zero += zero
         self.fractions += fraction
 
-    def take_plain(self, labels: Iterable[Any], zero: bool, fraction: bool, kit: bool) -> None:
-        """Count a file that was looked at elsewhere: its labels, what its coordinates are, who made it."""
-        self.labels.update(dict.fromkeys(labels))
+    def take_plain(self, kinds: Iterable[Annotation], zero: bool, fraction: bool, kit: bool) -> None:
+        """Count a file that was looked at elsewhere: its objects, what its coordinates are, who made it."""
+        labels: dict[Any, None] = self.labels
+        for kind in kinds:
+            labels[kind.label] = None
         self.zero += zero
         self.fractions += fraction
         self.kit += kit

@@ -206,7 +206,7 @@ class VocSource:
             self._check_boxes(item, plain.annotations(), report)
         kinds = plain.kinds
         if self.watch is not None:
-            self.watch.take_plain([kind.label for kind in kinds], plain.zero, plain.fraction, head.kit)
+            self.watch.take_plain(kinds, plain.zero, plain.fraction, head.kit)
         if self.boxed and plain.whole and kinds and not tagged:
             return Record(item, (Boxes(kinds=tuple(kinds), sides=tuple(plain.boxes)),))
         return Record(item, (*plain.annotations(), *tagged))
@@ -297,6 +297,14 @@ class VocSource:
 
     def _head(self, quick: Quick) -> Head | None:
         """What a file says of its item, which alike files share; None if that needs a closer look."""
+        alike = quick.alike
+        if alike is None:
+            return self._head_of(quick)
+        if alike.facts is None:
+            alike.facts = (self._head_of(quick),)
+        return alike.facts[0]  # type: ignore[no-any-return]
+
+    def _head_of(self, quick: Quick) -> Head | None:
         template, texts = quick.head, quick.head_texts
         at = template.facts
         if at is None:
