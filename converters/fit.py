@@ -129,7 +129,7 @@ class Fit:
         self._anything = self._has(Feature.POINTCLOUD) and self._has(Feature.EMPTY_ITEM)
         self.takes_outlines = self._box and self._polygon and self._parts and Feature.ID in spec.holds
         self._outlines: dict[bool | None, _Key] = {}
-        self._kinds: dict[int, tuple[_Plan, Annotation]] = {}
+        self._kinds: dict[int, tuple[_Plan, _Key, Annotation]] = {}
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
@@ -214,26 +214,27 @@ class Fit:
     def _boxes(self, record: Record, boxes: Boxes, report: Report) -> Record | None:
         """The record of boxes; drawn and gone through one by one if the target cannot hold any of them as it is."""
         known = self._kinds
-        plans = [(known.get(id(kind)) or self._kind(kind))[0] for kind in boxes.kinds]
-        if any(plan.shapes or plan.dropped for plan in plans):
+        kinds = [known.get(id(kind)) or self._kind(kind) for kind in boxes.kinds]
+        if any(plan.shapes or plan.dropped for plan, _, _ in kinds):
             return self(drawn(record), report)
         item = self._item(record.item, report)
         name, start = self.spec.name, 0
-        for stop, plan in enumerate(plans, 1):
-            if stop == len(plans) or plans[stop] is not plan:
+        for stop, (plan, key, _) in enumerate(kinds, 1):
+            if stop == len(kinds) or kinds[stop][1] != key:
                 for what in plan.carried:
                     report.tally(Code.CARRIED, what, name, item, boxes.kinds[stop - 1], stop - start)
                 start = stop
         return record if item is record.item else Record(item, record.annotations)
 
-    def _kind(self, kind: Annotation) -> tuple[_Plan, Annotation]:
-        """The plan for boxes of a kind."""
+    def _kind(self, kind: Annotation) -> tuple[_Plan, _Key, Annotation]:
+        """The plan for boxes of a kind, and what it depends on."""
         look = not self._box or (kind.label is None and not self._unlabelled)
         foreign = not self._extras and bool(kind.extras) and (self.spec.name not in kind.extras or len(kind.extras) > 1)
         if len(self._kinds) > _MANY_PLANS:
             self._kinds.clear()
         # With the annotation, so that no other can have its identity.
-        known = self._kinds[id(kind)] = self._planned((look, foreign, self._values(kind)), kind), kind
+        key = look, foreign, self._values(kind)
+        known = self._kinds[id(kind)] = self._planned(key, kind), key, kind
         return known
 
     def _has(self, feature: Feature) -> bool:
