@@ -23,6 +23,8 @@ class Severity(IntEnum):
 class Code(StrEnum):
     """Names of findings; see CATALOGUE."""
 
+    __hash__ = str.__hash__  # findings are looked up by the hundred thousand, and an enum's own is slow
+
     # reading
     ASSUMED = "assumed"
     DETECTED = "detected"

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from nucleus_convert.converters.boxes import Boxes, drawn
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, Where
 from nucleus_convert.converters.labelset import LabelSet
@@ -128,6 +129,7 @@ class Fit:
         self._anything = self._has(Feature.POINTCLOUD) and self._has(Feature.EMPTY_ITEM)
         self.takes_outlines = self._box and self._polygon and self._parts and Feature.ID in spec.holds
         self._outlines: dict[bool | None, _Key] = {}
+        self._kinds: dict[int, tuple[_Plan, _Key, Annotation]] = {}
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
@@ -142,6 +144,8 @@ class Fit:
             if not record.annotations and not self._has(Feature.EMPTY_ITEM):
                 self._drop_empty(record.item, report)
                 return None
+        if len(record.annotations) == 1 and type(record.annotations[0]) is Boxes:
+            return self._boxes(record, record.annotations[0], report)
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
@@ -210,6 +214,32 @@ class Fit:
         foreign = not self._extras and outline.source != self.spec.name
         key = self._outlines[outline.crowd] = (False, foreign, self._values(outline))
         return key
+
+    def _boxes(self, record: Record, boxes: Boxes, report: Report) -> Record | None:
+        """The record of boxes; drawn and gone through one by one if the target cannot hold any of them as it is."""
+        known = self._kinds
+        kinds = [known.get(id(kind)) or self._kind(kind) for kind in boxes.kinds]
+        if any(plan.shapes or plan.dropped for plan, _, _ in kinds):
+            return self(drawn(record), report)
+        item = self._item(record.item, report)
+        name, start = self.spec.name, 0
+        for stop, (plan, key, _) in enumerate(kinds, 1):
+            if stop == len(kinds) or kinds[stop][1] != key:
+                for what in plan.carried:
+                    report.tally(Code.CARRIED, what, name, item, boxes.kinds[stop - 1], stop - start)
+                start = stop
+        return record if item is record.item else Record(item, record.annotations)
+
+    def _kind(self, kind: Annotation) -> tuple[_Plan, _Key, Annotation]:
+        """The plan for boxes of a kind, and what it depends on."""
+        look = not self._box or (kind.label is None and not self._unlabelled)
+        foreign = not self._extras and bool(kind.extras) and (self.spec.name not in kind.extras or len(kind.extras) > 1)
+        if len(self._kinds) > _MANY_PLANS:
+            self._kinds.clear()
+        # With the annotation, so that no other can have its identity.
+        key = look, foreign, self._values(kind)
+        known = self._kinds[id(kind)] = self._planned(key, kind), key, kind
+        return known
 
     def _has(self, feature: Feature) -> bool:
         """Whether the target has a place for it."""
@@ -353,7 +383,8 @@ class Fit:
     # ------------------------------------------------------------------ items
 
     def _item(self, item: Item, report: Report) -> Item:
-        said = tuple([_unset("", value) for value in self._item_values(item)])
+        # What _unset says, without a call for each.
+        said = tuple([v is None or v is False or v == {} or v == () for v in self._item_values(item)])
         own = len(item.extras) == 1 and self.spec.name in item.extras
         plan = self._item_plans.get((said, own, item.kind))
         if plan is None:

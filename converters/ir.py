@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel
 
 from nucleus_convert.converters import model
 from nucleus_convert.converters.codes import Code
@@ -20,6 +19,7 @@ from nucleus_convert.converters.errors import (
     Where,
 )
 from nucleus_convert.converters.labelset import LabelSet
+from nucleus_convert.converters.optionmodel import Options
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Feature, Spec, Target
 from nucleus_convert.converters.report import Fate, Report
@@ -38,11 +38,11 @@ _DECODE = msgspec.json.Decoder(model.Record).decode
 _ENCODER = msgspec.json.Encoder()
 
 
-class ReadOptions(BaseModel, extra="forbid"):
+class ReadOptions(Options):
     """None: an IR file says everything itself."""
 
 
-class WriteOptions(BaseModel, extra="forbid"):
+class WriteOptions(Options):
     """None: an IR file holds everything."""
 
 

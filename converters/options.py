@@ -1,4 +1,7 @@
-"""Options of formats: the pydantic models of reader and writer, made from what a caller gives."""
+"""Options of formats: those of reader and writer, made from what a caller gives.
+
+A model is a class of :class:`optionmodel.Options`, or of pydantic's: they are asked the same.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,18 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from nucleus_convert.converters.commandline import Described
 from nucleus_convert.converters.errors import OptionError, Where
 
+Model: TypeAlias = type[Any]
+
 
 def split(
     given: Mapping[str, Any],
-    reader: type[BaseModel] | None,
-    writer: type[BaseModel] | None,
+    reader: Model | None,
+    writer: Model | None,
 ) -> tuple[Any, Any]:
     """Make both option models; an option that both have goes to both.
 
@@ -34,13 +35,13 @@ def split(
     return _make(reader, given), _make(writer, given)
 
 
-def _make(model: type[BaseModel] | None, given: Mapping[str, Any]) -> Any:
+def _make(model: Model | None, given: Mapping[str, Any]) -> Any:
     if model is None:
         return None
     return validated(model, {name: value for name, value in given.items() if name in model.model_fields})
 
 
-def validated(model: type[BaseModel], values: Mapping[str, Any], where: Where | None = None) -> Any:
+def validated(model: Model, values: Mapping[str, Any], where: Where | None = None) -> Any:
     """``model`` made from ``values``.
 
     Args:
@@ -53,11 +54,13 @@ def validated(model: type[BaseModel], values: Mapping[str, Any], where: Where | 
     """
     try:
         return model.model_validate(values)
-    except ValidationError as error:
+    except ValueError as error:
+        if not hasattr(error, "errors"):
+            raise
         raise _explained(error, model, where) from error
 
 
-def _explained(error: ValidationError, model: type[BaseModel], where: Where | None) -> OptionError:
+def _explained(error: Any, model: Model, where: Where | None) -> OptionError:
     problems = error.errors(include_url=False)
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"])
@@ -86,10 +89,10 @@ def did_you_mean(name: str, known: list[str], these: str) -> str:
     return f"{these}: {', '.join(dict.fromkeys(known)) or 'none'}"
 
 
-def described(reader: type[BaseModel] | None, writer: type[BaseModel] | None) -> list[Described]:
+def described(reader: Model | None, writer: Model | None) -> list[Described]:
     """The options of both models, the reader's first; one that both have is there once."""
     made: dict[str, Described] = {}
-    sides: list[tuple[Literal["Source", "Target"], type[BaseModel] | None]] = [
+    sides: list[tuple[Literal["Source", "Target"], Model | None]] = [
         ("Source", reader),
         ("Target", writer),
     ]
@@ -100,7 +103,7 @@ def described(reader: type[BaseModel] | None, writer: type[BaseModel] | None) ->
     return list(made.values())
 
 
-def described_all(readers: Mapping[str, type[BaseModel]], writer: type[BaseModel] | None) -> list[Described]:
+def described_all(readers: Mapping[str, Model], writer: Model | None) -> list[Described]:
     """The options of several formats' readers, each with the formats that have it, and of a writer.
 
     An option of a writer that readers have too is there once.
@@ -119,7 +122,7 @@ def described_all(readers: Mapping[str, type[BaseModel]], writer: type[BaseModel
     return list(made.values())
 
 
-def _described(name: str, field: FieldInfo, side: Literal["Source", "Target"]) -> Described:
+def _described(name: str, field: Any, side: Literal["Source", "Target"]) -> Described:
     flag = name.replace("_", "-")
     text = field.description or ""
     settings: dict[str, Any] = {"default": None}
@@ -138,7 +141,7 @@ def _described(name: str, field: FieldInfo, side: Literal["Source", "Target"]) -
         else:
             settings["metavar"] = "TEXT"
         default = field.get_default(call_default_factory=True)
-        if default not in (None, PydanticUndefined, (), [], ""):
+        if default not in (None, (), [], ""):
             text += f" [default: {default}]"
     return Described(name, flag, side, settings | {"help": text})
 

@@ -9,20 +9,15 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-import pickle
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from nucleus_convert.converters import signals
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Record
 from nucleus_convert.converters.report import Report
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -169,45 +164,20 @@ def start_method() -> str:
     return "fork" if threads == 1 else "spawn"
 
 
-_task: Callable[[int], Any] | None = None
+class _Quietly:
+    """A task with the collector off."""
 
+    def __init__(self, task: Callable[[int], Any]) -> None:
+        self.task = task
 
-def _start(pickled: bytes) -> None:
-    global _task
-    signals.leave_to_parent()
-    _task = pickle.loads(pickled)
-    gc.freeze()  # what is here stays: looking through it would also copy a forked worker's share of memory
-
-
-def _work(start: int) -> Any:
-    assert _task is not None
-    with collector_off():
-        return _task(start)
+    def __call__(self, start: int) -> Any:
+        with collector_off():
+            return self.task(start)
 
 
 def _pooled(starts: range, task: Callable[[int], T], workers: int) -> Iterator[T]:
-    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # which most runs need not wait for
+    from nucleus_convert.converters import crew  # and multiprocessing's pipes, which most runs need not wait for
 
-    pickled = pickle.dumps(task)
-    with signals.undisturbed():
-        pool = ProcessPoolExecutor(
-            min(workers, len(starts)),
-            mp_context=multiprocessing.get_context(start_method()),
-            initializer=_start,
-            initargs=(pickled,),
-        )
-    try:
-        waiting: deque[Future[T]] = deque()
-        todo = iter(starts)
-        while True:
-            signals.check()
-            while len(waiting) < 2 * workers and (start := next(todo, None)) is not None:
-                with signals.undisturbed():
-                    waiting.append(pool.submit(_work, start))
-            if not waiting:
-                break
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise WorkerDiedError from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    for result in crew.work(starts, _Quietly(task), start_method(), workers):
+        signals.check()
+        yield result

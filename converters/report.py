@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
 from nucleus_convert.converters.model import Box, Polygon
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 _OUTLINED: tuple[type[Any], ...] = (Box, Polygon)
+_BOXED: tuple[type[Any], ...] = (Box,)
 OnError: TypeAlias = Literal["fail", "skip", "quarantine"]
 Outcome: TypeAlias = Literal["written", "carried", "dropped", "skipped"]
 OUTCOMES: tuple[Outcome, ...] = ("written", "carried", "dropped", "skipped")
@@ -87,12 +89,16 @@ class Ledger:
         """Count a record as read."""
         self._items += 1
         counts = self._read
-        outlined = list(map(type, record.annotations)).count(Outline)
+        annotations = record.annotations
+        if len(annotations) == 1 and type(annotations[0]) is Boxes:
+            counts[_BOXED] = counts.get(_BOXED, 0) + len(annotations[0].kinds)
+            return
+        outlined = list(map(type, annotations)).count(Outline)
         if outlined:
             counts[_OUTLINED] = counts.get(_OUTLINED, 0) + outlined
-            if outlined == len(record.annotations):
+            if outlined == len(annotations):
                 return
-        for annotation in record.annotations:
+        for annotation in annotations:
             if type(annotation) is not Outline:
                 key = tuple(map(type, annotation.shapes))
                 counts[key] = counts.get(key, 0) + 1

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel, Field
 
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import (
@@ -24,6 +23,7 @@ from nucleus_convert.converters.errors import (
 )
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Label, Mask, Record
+from nucleus_convert.converters.optionmodel import Options, option
 from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Feature, Spec, Target
 from nucleus_convert.converters.report import Report
@@ -76,16 +76,16 @@ SPEC = Spec(
 )
 
 
-class ReadOptions(BaseModel, extra="forbid"):
+class ReadOptions(Options):
     """Options of the reader of run-length lines."""
 
-    predictions: bool = Field(False, description="read every mask as a model's prediction")
+    predictions: bool = option(False, description="read every mask as a model's prediction")
 
 
-class WriteOptions(BaseModel, extra="forbid"):
+class WriteOptions(Options):
     """Options of the writer of run-length lines."""
 
-    counts: bool = Field(False, description="write counts as lists of runs, not as compressed strings")
+    counts: bool = option(False, description="write counts as lists of runs, not as compressed strings")
 
 
 def sniff(source: Path) -> str | None:

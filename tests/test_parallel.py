@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import io
 import multiprocessing
+import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nucleus_convert.converters import parallel
+from nucleus_convert.converters import crew, parallel
 from nucleus_convert.converters.errors import SchemaError, Where
 from nucleus_convert.converters.labelset import LabelSet, from_records
 from nucleus_convert.converters.model import Annotation, Header, Item, Record
@@ -113,7 +115,7 @@ def test_workers_are_chosen_where_they_pay() -> None:
 ALONE = """
 import io, sys, threading
 sys.path.insert(0, sys.argv[1])
-from nucleus_convert.converters import parallel
+from nucleus_convert.converters import crew, parallel
 from nucleus_convert.converters.report import Report
 
 if __name__ == "__main__":
@@ -167,3 +169,96 @@ def test_the_collector_is_left_as_it_was() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+# ---------------------------------------------------------------------- processes
+
+
+def odd(start: int) -> object:
+    """A task that fails in different ways."""
+    if start == 3:
+        raise EOFError("in the task, not in the pipe")
+    if start == 4:
+        return lambda: None  # which cannot be sent
+    if start == 5:
+        raise UnsendableError
+    return os.getpid(), start
+
+
+class UnsendableError(Exception):
+    """An error that cannot be sent."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("not me")
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize(
+    ("tasks", "error", "said"),
+    [
+        ([0, 1, 3, 6], EOFError, "in the task"),
+        ([0, 4, 6], (AttributeError, pickle.PicklingError), "pickle"),
+        ([0, 5, 6], RuntimeError, "UnsendableError"),
+    ],
+)
+@pytest.mark.usefixtures("spawnable")
+def test_what_goes_wrong_in_a_worker_is_raised_here_with_its_place(
+    method: str, tasks: list[int], error: type[Exception], said: str
+) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip("no such way of starting processes on this system")
+    done: list[int] = []
+
+    def work() -> None:
+        for _, start in crew.work(tasks, odd, method, 2):
+            done.append(start)
+
+    with pytest.raises(error, match=said) as caught:
+        work()
+    assert done == [start for start in tasks if start < 3]
+    assert "in odd" in str(caught.value.__cause__) or said == "pickle"
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux only")
+def test_results_wait_for_their_turn_and_workers_end_with_the_last() -> None:
+    results = list(crew.work(range(6, 60), odd, "fork", 3))
+    assert [start for _, start in results] == list(range(6, 60))
+    assert 1 < len({worker for worker, _ in results}) <= 3
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux only")
+def test_workers_end_when_nobody_wants_more() -> None:
+    results = crew.work(range(6, 60), odd, "fork", 2)
+    next(results)
+    assert len(multiprocessing.active_children()) == 2
+    results.close()
+    assert not multiprocessing.active_children()
+
+
+ORPHANS = r"""
+import os, sys, time
+from nucleus_convert.converters import crew
+
+def task(start):
+    os.write(1, b"%d\n" % os.getpid())
+    return start
+
+if __name__ == "__main__":
+    results = crew.work(range(100), task, "fork", 2)
+    next(results)
+    time.sleep(0.2)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux only")
+def test_workers_do_not_outlive_one_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    done = subprocess.run([sys.executable, tmp_path / "orphans.py"], capture_output=True, text=True, check=False)
+    workers = set(map(int, done.stdout.split()))
+    assert done.returncode == -9
+    assert len(workers) == 2
+    assert done.stderr == ""  # communicate() came back: the workers have closed their ends of it
+    assert not any(Path(f"/proc/{worker}/exe").exists() for worker in workers)

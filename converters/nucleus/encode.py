@@ -1,7 +1,7 @@
 """A stretch of records to lines of payloads: what :mod:`write` gives to :func:`parallel.encode_chunks`.
 
-Most annotations are a box, or a polygon of one ring with its box, and go a straight way; the rest are planned
-shape by shape (:mod:`draw`).
+Most annotations are a box, or a polygon of one ring with its box, and go a straight way (:mod:`outlines` and
+:mod:`boxlines` are shorter ones yet); the rest are planned shape by shape (:mod:`draw`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 import msgspec
 
+from nucleus_convert.converters.boxes import Boxes, drawn
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.compose import Overflow, Overlap
 from nucleus_convert.converters.errors import ReadError, UnrepresentableError, Where
 from nucleus_convert.converters.filenames import inside, safe_path
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
+from nucleus_convert.converters.nucleus.boxlines import BoxLines
 from nucleus_convert.converters.nucleus.draw import Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
@@ -100,17 +102,19 @@ class Chunk(msgspec.Struct):
 
 
 class Encoder:
-    """Encodes stretches of records. Picklable."""
+    """Encodes stretches of records. Picklable. It keeps what repeats, from one stretch to the next."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._packer = Packer(settings.labels)
+        self._box_lines = BoxLines(self._packer)
 
     def __reduce__(self) -> Any:
         return Encoder, (self.settings,)
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        stretch = Stretch(self.settings, report)
+        stretch = Stretch(self.settings, report, self._packer, self._box_lines)
         held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
@@ -129,10 +133,11 @@ class ItemPayload(msgspec.Struct, omit_defaults=True, gc=False):
 class Stretch:
     """The lines of a stretch of records, as they come to be."""
 
-    def __init__(self, settings: Settings, report: Report) -> None:
+    def __init__(self, settings: Settings, report: Report, packer: Packer, box_lines: BoxLines) -> None:
         self.settings = settings
         self.report = report
-        self.packer = Packer(settings.labels)
+        self.packer = packer
+        self.box_lines = box_lines
         self.outlines = OutlineLines(self.packer)
         self.items: list[Any] = []
         self.annotations: list[Any] = []
@@ -164,6 +169,12 @@ class Stretch:
             reference = item.path
         else:
             reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
+        if len(record.annotations) == 1 and type(record.annotations[0]) is Boxes:
+            lines = self.box_lines.lines(record.annotations[0], reference)
+            if lines is not None:
+                self._boxed(item, reference, record.annotations[0], lines)
+                return
+            record = drawn(record)
         canvas: Canvas | None = None
         straight = settings.straight
         used: set[str] = set()
@@ -286,9 +297,39 @@ class Stretch:
         self._item(item, reference, canvas)
         self.count += 1
 
-    def missing_id(self, annotation: str, item: Item) -> None:
-        """Take note of an annotation that had no id and was given one."""
-        self._missing += 1
+    def _boxed(self, item: Item, reference: str, boxes: Boxes, lines: msgspec.Raw) -> None:
+        """Take the lines of an item with nothing but boxes, and make its own."""
+        self.annotations.append(lines)
+        count = len(boxes.kinds)
+        self._boxes += count
+        self.missing_id(self.box_lines.name(boxes), item, count)
+        path = item.path
+        plain = (
+            path == reference
+            and item.kind == "image"
+            and item.scene is None
+            and item.camera is None
+            and not item.attributes
+            and type(item.id) is str
+            and item.id != path
+            and self.settings.image_root is None
+            and ":" not in path
+            and path[0] not in "/\\"
+        )
+        line = self.box_lines.item(item) if plain else None
+        if line is None:
+            self._item(item, reference, None)
+            if plain:
+                self.box_lines.learn(item, self.items[-1])
+        else:
+            self.items.append(line)
+            self.references.append(reference)
+            self._note_relative(item)
+        self.count += 1
+
+    def missing_id(self, annotation: str, item: Item, count: int = 1) -> None:
+        """Take note of an annotation that had no id and was given one, and of so many in all."""
+        self._missing += count
         if self._first_missing is None:
             self._first_missing = Where(item=str(item.path or item.id), annotation=annotation)
 
@@ -314,6 +355,11 @@ class Stretch:
 
     # ------------------------------------------------------------------ items
 
+    def _note_relative(self, item: Item) -> None:
+        self._relative += 1
+        if self._first_relative is None:
+            self._first_relative = Where(item=str(item.id), path=item.path)
+
     def _item(self, item: Item, reference: str, canvas: Canvas | None) -> None:
         meta: dict[str, Any] = {}
         reserved: dict[str, Any] = {"v": VERSION}
@@ -328,9 +374,7 @@ class Stretch:
                 place = names.location(path, self.settings.image_root, item)
                 url, relative = place.url, place.relative
             if relative:
-                self._relative += 1
-                if self._first_relative is None:
-                    self._first_relative = Where(item=str(item.id), path=path)
+                self._note_relative(item)
         else:
             url = reference
             self.report.add(

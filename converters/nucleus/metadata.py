@@ -144,7 +144,7 @@ class Packer:
         occluded, truncated = annotation.occluded, annotation.truncated
         key = (
             annotation.label, occluded, type(occluded), truncated, type(truncated), annotation.difficult,
-            annotation.crowd, annotation.group, annotation.z_order, _said(attributes), id(extras),
+            annotation.crowd, annotation.group, annotation.z_order, _said(attributes), id(extras) if extras else 0,
         )  # fmt: skip
         known = self._nameless.get(key)
         if known is not None and (annotation.track is None or (type(annotation.track) is str and annotation.track)):

@@ -15,6 +15,7 @@ from typing import Any
 from nucleus_convert.converters import decimals, reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError
+from nucleus_convert.converters.model import Annotation
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.voc.numbers import Coords
 from nucleus_convert.converters.voc.objects import SIDES
@@ -62,9 +63,11 @@ class Evidence:
         self.zero += zero
         self.fractions += fraction
 
-    def take_plain(self, labels: Iterable[Any], zero: bool, fraction: bool, kit: bool) -> None:
-        """Count a file that was looked at elsewhere: its labels, what its coordinates are, who made it."""
-        self.labels.update(dict.fromkeys(labels))
+    def take_plain(self, kinds: Iterable[Annotation], zero: bool, fraction: bool, kit: bool) -> None:
+        """Count a file that was looked at elsewhere: its objects, what its coordinates are, who made it."""
+        labels: dict[Any, None] = self.labels
+        for kind in kinds:
+            labels[kind.label] = None
         self.zero += zero
         self.fractions += fraction
         self.kit += kit
@@ -135,7 +138,7 @@ class Evidence:
 class Facts:
     """Where an object's structure has what matters; ``odd`` if it has more than VOC's plain elements."""
 
-    __slots__ = ("flags", "name", "odd", "pose", "rest", "said", "sides_of")
+    __slots__ = ("flags", "kinds", "name", "odd", "pose", "said_of", "sides_of")
 
     def __init__(self, template: Template) -> None:
         leaves = template.leaves
@@ -146,18 +149,17 @@ class Facts:
         self.pose = _index(leaves, "pose")
         plain = {"name", "pose", "truncated", "occluded", "difficult", *(f"bndbox/{side}" for side in SIDES)}
         self.odd = self.name < 0 or min(sides) < 0 or not plain.issuperset(leaves)
-        rest = [place for place in (*self.flags, self.pose) if place >= 0]
-        self.rest: Callable[[Sequence[str]], Any] = itemgetter(*rest) if rest else bool
-        self.said: dict[Any, Any] = {}
-        """What a caller has worked out of the flags and the pose, by what ``rest`` gives."""
+        places = (self.name, *self.flags, self.pose)
+        self.said_of: Callable[[Sequence[str]], Any] = itemgetter(*[place for place in places if place >= 0] or [0])
+        self.kinds: dict[Any, Any] = {}
+        """What a caller has worked out of name, flags and pose, by what ``said_of`` gives."""
 
-
-    def remember(self, rest: Any, said: Any) -> Any:
+    def remember(self, said: Any, kind: Any) -> Any:
         """Note what was worked out, for the next that say the same."""
-        if len(self.said) >= _MANY:
-            self.said.clear()
-        self.said[rest] = said
-        return said
+        if len(self.kinds) >= _MANY:
+            self.kinds.clear()
+        self.kinds[said] = kind
+        return kind
 
 
 def facts_of(template: Template) -> Facts:

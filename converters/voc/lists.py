@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import accumulate, islice, repeat
 from operator import gt
 from pathlib import Path
+from typing import Any
 
 from nucleus_convert.converters.errors import ReadError, Where
 from nucleus_convert.converters.imagefile import is_image
@@ -69,13 +70,15 @@ class Lists:
         self._items = array("i")
         self._rest_numbers.clear()
 
-    def key(self, item: int) -> tuple[bytes, bytes] | None:
+    def key(self, item: int) -> Any:
         """What is the same for items whose lines say the same; None for those that are in no list."""
         if item >= len(self._starts) - 1:
             return None
-        start, stop = self._starts[item : item + 2]
+        start, stop = self._starts[item], self._starts[item + 1]
         if start == stop:
             return None
+        if stop - start == 1:
+            return self._files[start], self._rests[start]
         return self._files[start:stop].tobytes(), self._rests[start:stop].tobytes()
 
     def rows(self, item: int) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from nucleus_convert.converters import decimals
-from nucleus_convert.converters.model import EMPTY, Annotation, Box, Number
+from nucleus_convert.converters.boxes import draw
+from nucleus_convert.converters.model import EMPTY, Annotation, Number
 from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.evidence import Facts, facts_of
 from nucleus_convert.formats.voc.quick import Quick
@@ -18,16 +19,24 @@ class Plain(NamedTuple):
     """Objects, and what their coordinates are.
 
     Attributes:
-        annotations: the objects.
+        kinds: for each object, the annotation but for its box; one for all objects that say the same.
+        boxes: left, top, width and height of each, one after the other.
+        whole: whether all of these are whole numbers.
         zero: whether a coordinate is 0 or less.
         fraction: whether one is no whole number.
         doubtful: whether a box may reach outside the image, or be without extent.
     """
 
-    annotations: list[Annotation]
+    kinds: list[Annotation]
+    boxes: list[Any]
+    whole: bool
     zero: bool
     fraction: bool
     doubtful: bool
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The objects."""
+        return draw(self.kinds, self.boxes)
 
 
 def plain_objects(quick: Quick, coords: numbers.Coords, width: int, height: int) -> Plain | None:
@@ -41,7 +50,9 @@ def plain_objects(quick: Quick, coords: numbers.Coords, width: int, height: int)
     """
     first = 1 if coords == "voc" else 0
     doubtful = zero = fraction = False
-    annotations: list[Annotation] = []
+    exact = True
+    kinds: list[Annotation] = []
+    boxes: list[Any] = []
     for template, texts in quick.objects:
         facts: Any = template.facts
         if type(facts) is not Facts:
@@ -55,13 +66,21 @@ def plain_objects(quick: Quick, coords: numbers.Coords, width: int, height: int)
             xmin, ymin, xmax, ymax = map(convert, sides)
         except ValueError:
             return None
-        label = texts[facts.name].strip()
-        if xmax < xmin or ymax < ymin or not label:
+        if xmax < xmin or ymax < ymin:
             return None
+        said = facts.said_of(texts)
+        kind = facts.kinds.get(said, _UNKNOWN)
+        if kind is _UNKNOWN:
+            kind = facts.remember(said, _kind(facts, texts))
+        if kind is None:
+            return None
+        kinds.append(kind)
         if whole:
-            box = Box(xmin - first, ymin - first, xmax - xmin + first, ymax - ymin + first)
+            boxes += (xmin - first, ymin - first, xmax - xmin + first, ymax - ymin + first)
         else:
             box = numbers.box(xmin, ymin, xmax, ymax, coords)
+            boxes += (box.x, box.y, box.width, box.height)
+            exact = False
             fraction = fraction or not all(float(side).is_integer() for side in (xmin, ymin, xmax, ymax))
             doubtful = True
         if xmin < 1 or ymin < 1:
@@ -69,33 +88,21 @@ def plain_objects(quick: Quick, coords: numbers.Coords, width: int, height: int)
             zero = zero or xmin <= 0 or ymin <= 0
         if xmax > width or ymax > height or xmax == xmin or ymax == ymin:
             doubtful = True
-        rest = facts.rest(texts)
-        said = facts.said.get(rest, _UNKNOWN)
-        if said is _UNKNOWN:
-            said = facts.remember(rest, _said(facts, texts))
-        if said is None:
-            return None
-        truncated, occluded, difficult, attributes = said
-        annotations.append(
-            Annotation(
-                label=label,
-                shapes=(box,),
-                truncated=truncated,
-                occluded=occluded,
-                difficult=difficult,
-                attributes=attributes,
-            )
-        )
-    return Plain(annotations, zero, fraction, doubtful)
+    return Plain(kinds, boxes, exact, zero, fraction, doubtful)
 
 
-def _said(facts: Facts, texts: Sequence[str]) -> tuple[Any, ...] | None:
-    """Flags and attributes of an object, shared by all that say the same; None if they need a closer look."""
+def _kind(facts: Facts, texts: Sequence[str]) -> Annotation | None:
+    """What an object says but for its box, shared by all that say the same; None if that needs a closer look."""
+    label = texts[facts.name].strip()
     try:
-        flags = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]
+        flags: list[Any] = [None if i < 0 else objects.FLAGS[texts[i].strip()] for i in facts.flags]
     except KeyError:
         return None
     pose = texts[facts.pose].strip() if facts.pose >= 0 else "Unspecified"
-    if pose == "Unspecified":
-        return *flags, EMPTY
-    return None if pose.lower() in objects.UNSAID else (*flags, {"pose": pose})
+    if not label or (pose != "Unspecified" and pose.lower() in objects.UNSAID):
+        return None
+    truncated, occluded, difficult = flags
+    attributes = EMPTY if pose == "Unspecified" else {"pose": pose}
+    return Annotation(
+        label=label, truncated=truncated, occluded=occluded, difficult=difficult, attributes=attributes
+    )

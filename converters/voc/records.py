@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from nucleus_convert.converters import files, imagefile, reserved
+from nucleus_convert.converters.boxes import Boxes, drawn
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
@@ -19,7 +20,7 @@ from nucleus_convert.converters.voc import items as item_fields
 from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.evidence import Evidence, is_kit
 from nucleus_convert.converters.voc.folders import CLASS_PNG, INSTANCE_PNG, SUBSETS, XML, Folder, Items
-from nucleus_convert.converters.voc.kept import Kept
+from nucleus_convert.converters.voc.kept import Kept, Shared
 from nucleus_convert.converters.voc.lists import Lists
 from nucleus_convert.converters.voc.memberships import Memberships, Side
 from nucleus_convert.converters.voc.options import ReadOptions
@@ -81,13 +82,21 @@ class VocSource:
         self.colors: dict[int, int] = {}
         self.kept: dict[int, Kept] = {}
         self.watch: Evidence | None = None
+        self.boxed = False  # whether plain objects are given as :class:`Boxes`
+        self._shared = Shared()
         self._heads: dict[Any, Head | None] = {}
         self._listed: dict[Any, tuple[str | None, list[str], dict[str, list[str]]]] = {}
         # Whether a file of nothing but VOC's plain elements is all there is to know of an item.
         self._plain = not (side.ours or side.fill or options.predictions or len(results))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_heads": {}, "_listed": {}}
+        return {**self.__dict__, "_heads": {}, "_listed": {}, "_shared": Shared()}
+
+    def outlined(self) -> VocSource:
+        """A source of the same records, with :class:`Boxes` where objects are plain."""
+        made = copy.copy(self)
+        made.boxed = True
+        return made
 
     def settled(
         self, coords: numbers.Coords, names: dict[int, str], colors: dict[int, int], kept: dict[int, Kept]
@@ -104,7 +113,8 @@ class VocSource:
         while number < stop:
             kept = self.kept.get(number)
             if kept is not None and number + kept.count <= stop:
-                yield from kept.records(report)
+                records = kept.records(report, self._shared)
+                yield from records if self.boxed else map(drawn, records)
                 number += kept.count
                 continue
             record = self._record(number, report)
@@ -179,7 +189,6 @@ class VocSource:
         plain = plain_objects(quick, self.coords, width, height)
         if plain is None:
             return None
-        annotations = plain.annotations
         key = self.lists.key(number)
         subset, tags, lists = (None, _NONE, _NOTHING) if key is None else self._in(key, number)
         item = Item(
@@ -190,14 +199,17 @@ class VocSource:
             subset=subset,
             extras=head.extras if own is verbatim else item_fields.as_extras(own),
         )
+        tagged: list[Annotation] = []
         if key is None or tags or lists:
-            item = self._in_lists(item, number, annotations, _NOTHING)
+            item = self._in_lists(item, number, tagged, _NOTHING)
         if plain.doubtful:
-            self._check_boxes(item, annotations, report)
+            self._check_boxes(item, plain.annotations(), report)
+        kinds = plain.kinds
         if self.watch is not None:
-            labels = [annotation.label for annotation in annotations]
-            self.watch.take_plain(labels, plain.zero, plain.fraction, head.kit)
-        return Record(item, tuple(annotations))
+            self.watch.take_plain(kinds, plain.zero, plain.fraction, head.kit)
+        if self.boxed and plain.whole and kinds and not tagged:
+            return Record(item, (Boxes(kinds=tuple(kinds), sides=tuple(plain.boxes)),))
+        return Record(item, (*plain.annotations(), *tagged))
 
     def _whole(
         self,
@@ -285,6 +297,14 @@ class VocSource:
 
     def _head(self, quick: Quick) -> Head | None:
         """What a file says of its item, which alike files share; None if that needs a closer look."""
+        alike = quick.alike
+        if alike is None:
+            return self._head_of(quick)
+        if alike.facts is None:
+            alike.facts = (self._head_of(quick),)
+        return alike.facts[0]  # type: ignore[no-any-return]
+
+    def _head_of(self, quick: Quick) -> Head | None:
         template, texts = quick.head, quick.head_texts
         at = template.facts
         if at is None:
@@ -316,7 +336,7 @@ class VocSource:
         if quick is not None:
             plain = plain_objects(quick, self.coords, 0, 0)
             if plain is not None:
-                annotations += plain.annotations
+                annotations += plain.annotations()
                 if self.side.fill:
                     annotations[:] = [_unfilled(annotation) for annotation in annotations]
                 head = self._head(quick)
@@ -378,7 +398,7 @@ class VocSource:
         report.add(Code.SIZE_MISSING, "missing or zero, and there is no image", format="voc", where=where)
         return item
 
-    def _check_boxes(self, item: Item, annotations: list[Annotation], report: Report) -> None:
+    def _check_boxes(self, item: Item, annotations: Sequence[Annotation], report: Report) -> None:
         width, height = item.width, item.height
         for annotation in annotations:
             shapes = annotation.shapes

@@ -81,7 +81,8 @@ def look_through(
     size = 0
     starts = range(0, len(source.items), CHUNK)
     hands = parallel.hands(workers, len(source.items)) if parallel.start_method() == "fork" else 1
-    for start, seen in zip(starts, parallel.over(starts, Survey(source, blank), workers=hands), strict=True):
+    survey = Survey(source.outlined(), blank)
+    for start, seen in zip(starts, parallel.over(starts, survey, workers=hands), strict=True):
         evidence.merge(seen.evidence)
         if seen.kept is not None and size < MOST_KEPT:
             kept[start] = seen.kept

@@ -14,13 +14,19 @@ from typing import Any, Final
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.formats.voc.xml import MAX_BYTES, Document, Value, parse
 
-_CONTROL: Final = bytes(set(range(32)) - {9, 10, 13})
+_TEXT: Final = r"[^<>&\x00-\x08\x0b\x0c\x0e-\x1f]*+"
+"""A text that says what it looks like. (A ">" alone does too, but not behind "]]".)"""
+_SPACE: Final = r"[ \t\r\n]*+"
+_ODD = re.compile(r"&|<!|\]\]>|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_NAME = re.compile(_TEXT).fullmatch
 _DECLARATION = re.compile(r"\s*<\?xml[^>?]*\?>")
 _TAG = re.compile(r"<[^>]*>")
 _PLAIN = re.compile(r"</?([A-Za-z_][\w.-]*)>", re.ASCII)
 _MOST_TAGS: Final = 400
 _KEPT: Final = 64
 """Structures remembered: a data set has a handful."""
+_ALIKE: Final = 256
+"""Heads remembered that others repeat but for <filename>: a data set has one for each size of image."""
 
 
 class Template:
@@ -30,12 +36,14 @@ class Template:
         match: matches a stretch of that structure, its groups the texts of the leaves.
         leaves: the path of each leaf, as "bndbox/xmin".
         facts: what a caller has worked out about the structure.
+        key: all its tags.
     """
 
-    __slots__ = ("_pattern", "_shape", "_split", "facts", "leaves", "match")
+    __slots__ = ("_pattern", "_shape", "_split", "facts", "key", "leaves", "match")
 
     def __init__(self, tags: list[str], stretch: Value) -> None:
         self._pattern, self.leaves = _pattern(tags)
+        self.key = "".join(tags)
         self.match = re.compile(self._pattern).fullmatch
         self._shape = stretch
         self._split: Callable[[str], list[str]] | None = None
@@ -59,8 +67,12 @@ def _filled(shape: Value, texts: Any) -> Value:
 
 
 def _pattern(tags: list[str]) -> tuple[str, list[str]]:
-    """The regular expression of a stretch with these tags, and the paths of its leaves."""
-    pieces = [r"\s*"]
+    """The regular expression of a stretch with these tags, and the paths of its leaves.
+
+    What it matches needs no parser: no text is written otherwise than it is meant. What is repeated is possessive:
+    where the tag behind it is another, giving back would not help.
+    """
+    pieces = [_SPACE]
     leaves: list[str] = []
     path: list[str] = []
     leaf = False
@@ -70,25 +82,45 @@ def _pattern(tags: list[str]) -> tuple[str, list[str]]:
             path.append(tag[1:-1])
         elif leaf:
             leaves.append("/".join(path))
-            pieces[-1] = "([^<]*)"
-        pieces += [re.escape(tag), r"\s*"]
+            pieces[-1] = f"({_TEXT})"
+        pieces += [re.escape(tag), _SPACE]
         leaf = opening
         if not opening:
             path.pop()
     return "".join(pieces), leaves
 
 
-class Quick:
-    """A file that was read without a parser: its structures and their texts."""
+class Alike:
+    """A head that others repeat but for <filename>, which is text ``at`` of its template's."""
 
-    __slots__ = ("head", "head_texts", "objects")
+    __slots__ = ("at", "facts", "head", "texts")
+
+    def __init__(self, head: Template, texts: tuple[str, ...], at: int) -> None:
+        self.head = head
+        self.texts = texts
+        self.at = at
+        self.facts: Any = None
+
+
+class Quick:
+    """A file that was read without a parser: its structures and their texts.
+
+    ``alike`` is the same object for all files with the same head but for <filename>; its ``facts`` are for a caller.
+    """
+
+    __slots__ = ("alike", "head", "head_texts", "objects")
 
     def __init__(
-        self, head: Template, head_texts: tuple[str, ...], objects: list[tuple[Template, Sequence[str]]]
+        self,
+        head: Template,
+        head_texts: tuple[str, ...],
+        objects: list[tuple[Template, Sequence[str]]],
+        alike: Alike | None = None,
     ) -> None:
         self.head = head
         self.head_texts = head_texts
         self.objects = objects
+        self.alike = alike
 
     def document(self) -> Document:
         """The same as :func:`xml.parse` gives."""
@@ -104,18 +136,14 @@ class Reader:
         self._objects: list[Template] = []
         self._refused: set[str] = set()
         self._alike: Template | None = None  # the structure of all objects in the file before
+        self._alike_heads: dict[tuple[str, str], Alike] = {}
 
     def __reduce__(self) -> Any:
         return Reader, ()
 
     def quick(self, data: bytes) -> Quick | None:
         """The file's texts, or None where it has to be parsed."""
-        # One byte is looked for in no time, two only where the first is there.
-        if b"&" in data or len(data) > MAX_BYTES:
-            return None
-        if (b"!" in data and b"<!" in data) or (b"]" in data and b"]]>" in data):
-            return None
-        if len(data.translate(None, _CONTROL)) != len(data):
+        if len(data) > MAX_BYTES:
             return None
         try:
             text = data.decode()
@@ -155,6 +183,8 @@ class Reader:
                         self._objects.insert(0, self._objects.pop(i))
                     break
             else:
+                if _ODD.search(text):
+                    return None
                 made = self._learn(inner, self._objects, whole=False)
                 if made is None or (found := made.match(inner)) is None:
                     return None
@@ -166,16 +196,34 @@ class Reader:
 
     def _headed(self, head: str, objects: list[tuple[Template, Sequence[str]]]) -> Quick | None:
         """The file whose text without its objects is ``head``."""
+        before, _, rest = head.partition("<filename>")
+        name, _, after = rest.partition("</filename>")
+        key = before, after
+        alike = self._alike_heads.get(key)
+        if alike is not None and _NAME(name):
+            texts = alike.texts
+            return Quick(alike.head, (*texts[: alike.at], name, *texts[alike.at + 1 :]), objects, alike)
         for i, template in enumerate(self._heads):
             found = template.match(head)
             if found is not None:
                 if i > 2:
                     self._heads.insert(0, self._heads.pop(i))
-                return Quick(template, found.groups(), objects)
+                alike = self._like(template, found.groups(), key)
+                return Quick(template, found.groups(), objects, alike)
+        if _ODD.search(head):
+            return None
         made = self._learn(head, self._heads, whole=True)
         if made is None or (found := made.match(head)) is None:
             return None
-        return Quick(made, found.groups(), objects)
+        return Quick(made, found.groups(), objects, self._like(made, found.groups(), key))
+
+    def _like(self, template: Template, texts: tuple[str, ...], key: tuple[str, str]) -> Alike | None:
+        """Remember a head, if there is one <filename>, and room."""
+        leaves = template.leaves
+        if len(self._alike_heads) >= _ALIKE or [leaf for leaf in leaves if leaf.endswith("filename")] != ["filename"]:
+            return None
+        made = self._alike_heads[key] = Alike(template, texts, leaves.index("filename"))
+        return made
 
     def _learn(self, stretch: str, known: list[Template], *, whole: bool) -> Template | None:
         """The structure of a stretch, if it is one to remember: plain tags, no name twice, no mixed text."""
@@ -183,6 +231,8 @@ class Reader:
         key = "".join(tags)
         if key in self._refused or not (4 if whole else 2) <= len(tags) <= _MOST_TAGS:
             return None
+        if any(template.key == key for template in known):
+            return None  # a text is not as its structure wants it
         made: Template | None = None
         if all(_PLAIN.fullmatch(tag) for tag in tags):
             try:

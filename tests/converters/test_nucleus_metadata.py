@@ -23,7 +23,7 @@ from nucleus_convert import (
 )
 from nucleus_convert.converters import nucleus
 from nucleus_convert.converters.errors import SchemaError, Where
-from nucleus_convert.converters.nucleus.metadata import KEY, as_strings, may_be_plain
+from nucleus_convert.converters.nucleus.metadata import KEY, Packer, as_strings, may_be_plain
 from nucleus_convert.converters.nucleus.reserved import NOTHING, open_up
 from nucleus_convert.converters.protocol import Target
 
@@ -303,3 +303,13 @@ def test_a_newer_layout_is_refused() -> None:
     with pytest.raises(SchemaError, match="newer") as caught:
         open_up({KEY: {"v": 2, "unheard": "of"}}, lambda path: Where(path=path))
     assert "install" in str(caught.value.hint)
+
+
+def test_metadata_that_many_have_is_made_once() -> None:
+    """Records that come out of a store share no dictionaries; those that are empty say the same all the same."""
+    packer = Packer({label.name: label for label in HEADER.labels})
+    one, other = (Annotation(label="car", truncated=True, attributes={"pose": "Left"}) for _ in range(2))
+    assert one.extras is not other.extras
+    assert type(packer.nameless(one)) is msgspec.Raw
+    assert packer.nameless(one) is packer.nameless(other)
+    assert packer.nameless(Annotation(label="car", truncated=True, extras={"voc": {}})) is not packer.nameless(one)

@@ -60,6 +60,70 @@ def test_quick_or_not_says_the_same(change: tuple[bytes, bytes]) -> None:
     assert read is None or read.document() == voc.parse(data)
 
 
+ODD = st.one_of(
+    st.sampled_from([b"", b"1", b" cat ", b"c\xc3\xa9t", b"a > b", b"&amp;", b"]]>", b"]]", b"\\1", b"?", b"<"]),
+    st.sampled_from([b"\x01", b"\x1c", b"\x0b", b"\xc2\xa0", b"\xff", b"\r\n", b"<b/>", b"<b>x</b>", b"</name>"]),
+    st.sampled_from([b"<object></object>", b"<filename>b</filename>", b"</filename><filename>"]),
+    st.sampled_from([b"<!-- -->", b"<![CDATA[x]]>", b"<?x?>"]),
+)
+HEADS = st.sampled_from([
+    b"<annotation>\n <folder>%b</folder><filename>%b</filename>\n%b<segmented>0</segmented>%b</annotation>\n",
+    b"<annotation><source><filename>%b</filename></source><filename>%b</filename>%b%b</annotation>",
+    b"<annotation><filename>%b%b</filename>%b<size><width>%b</width></size></annotation>",
+    b"<annotation>%b%b%b%b</annotation>",
+])  # fmt: skip
+OBJECTS = st.sampled_from([
+    b"<object>\n <name>%b</name>\n <bndbox><xmin>%b</xmin></bndbox>%b</object>\n",
+    b"<object><name>%b</name>%b<bndbox><xmin>%b</xmin></bndbox></object>",
+])  # fmt: skip
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """An annotation file, most of whose texts are plain."""
+
+    def text(plain: bytes) -> bytes:
+        return plain if draw(st.integers(0, 9)) else draw(ODD)
+
+    objects = b"".join(
+        draw(OBJECTS) % (text(b"cat"), text(b"1"), text(b"")) for _ in range(draw(st.integers(0, 3)))
+    )
+    values = text(b"VOC"), text(b"%d.jpg" % draw(st.integers(0, 9))), objects, text(b"5")
+    return draw(HEADS) % values
+
+
+@settings(STABLE, max_examples=400)
+@given(st.lists(files(), min_size=1, max_size=8))
+def test_what_was_read_before_makes_no_difference(several: list[bytes]) -> None:
+    reader = voc.Reader()
+    for data in [*several, *several]:
+        read = reader.quick(data)
+        try:
+            document = voc.parse(data)
+        except ConvertError:
+            assert read is None
+        else:
+            assert read is None or read.document() == document
+
+
+def test_files_that_differ_in_their_name_share_what_is_known_of_them() -> None:
+    reader = voc.Reader()
+    data = PLAIN.replace(b" <source>", b" <filename>a.jpg</filename><source>")
+    one, other = reader.quick(data), reader.quick(data.replace(b"a.jpg", b"b.jpg"))
+    assert one is not None
+    assert other is not None
+    assert one.alike is other.alike is not None
+    assert other.document().fields["filename"] == "b.jpg"
+    assert reader.quick(data.replace(b"a.jpg", b"a&amp;b.jpg")) is None
+    wider = reader.quick(data.replace(b"VOC2012", b"VOC2007"))
+    assert wider is not None
+    assert wider.alike is not one.alike
+    nested = PLAIN.replace(b" <source>", b" <filename>a.jpg</filename><source><filename>b</filename>")
+    twice = voc.Reader().quick(nested)
+    assert twice is not None
+    assert twice.alike is None
+
+
 def tree(element: Any) -> Any:
     """The value of an element by the standard library's parser: an independent reading."""
     text = (element.text or "") + "".join(child.tail or "" for child in element)
