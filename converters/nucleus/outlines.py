@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Raw
-
 from nucleus_convert.converters.model import Record
 from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Outline, Sketch
 from nucleus_convert.formats.nucleus.wire import ENCODER
 from nucleus_convert.formats.rings import vertices
 
@@ -18,24 +16,30 @@ _RESERVED = ENCODER.encode(KEY) + b":{"
 
 
 def ready(record: Record) -> Record:
-    """The record, its outlines drawn unless every one can be written as it is.
+    """The record, its outlines and sketches drawn unless every one can be written as it is.
 
-    That takes a region that gives the box, and ids that are numbers, each once: then no name that is made of one is
-    another's.
+    Of outlines that takes a region that gives the box, and ids that are numbers, each once: then no name that is made
+    of one is another's. Of sketches it takes that nothing has an id: then all names are made of different ordinals.
     """
     annotations = record.annotations
-    plain = True
-    outlined = 0
-    for annotation in annotations:
-        if type(annotation) is Outline:
-            outlined += 1
-            plain = plain and annotation.gap <= SLACK
-        elif type(annotation.id) is not int:
-            plain = False
-    if not outlined or (plain and len({annotation.id for annotation in annotations}) == len(annotations)):
+    kinds = set(map(type, annotations))
+    if Outline in kinds:
+        named = all(type(annotation.id) is int for annotation in annotations)
+        given = all(annotation.gap <= SLACK for annotation in annotations if type(annotation) is Outline)
+        if named and given and len({annotation.id for annotation in annotations}) == len(annotations):
+            return record
+    elif Sketch not in kinds or all(annotation.id is None for annotation in annotations):
         return record
-    drawn = tuple([one.drawn() if type(one) is Outline else one for one in annotations])
-    return Record(record.item, drawn)
+    drawn = [one.drawn() if type(one) is Outline else one for one in annotations]
+    return without_sketches(Record(record.item, tuple(drawn)))
+
+
+def without_sketches(record: Record) -> Record:
+    """The record, its sketches drawn."""
+    if not any(type(annotation) is Sketch for annotation in record.annotations):
+        return record
+    drawn = [one.drawn() if type(one) is Sketch else one for one in record.annotations]
+    return Record(record.item, tuple(drawn))
 
 
 class OutlineLines:
@@ -61,24 +65,20 @@ class OutlineLines:
         rings = vertices(outline.rings)
         part = b"" if parts == 1 else b',"part":[1,%d]' % parts
         lines.append(
-            Raw(
-                b'%b%b]},"reference_id":%b,"annotation_id":"%d","metadata":{%b"iscrowd":%d,"area":%b,%b"v":1,"box":[%b]'
-                b',"id":%d,"from":"%b","extras":{"%b":{"row":%d}}%b}}}'
-                % (
-                    head, rings[0], reference, name, constants, crowd, area, _RESERVED, box,
-                    name, source, source, outline.row, part,
-                )
+            b'%b%b]},"reference_id":%b,"annotation_id":"%d","metadata":{%b"iscrowd":%d,"area":%b,%b"v":1,"box":[%b]'
+            b',"id":%d,"from":"%b","extras":{"%b":{"row":%d}}%b}}}'
+            % (
+                head, rings[0], reference, name, constants, crowd, area, _RESERVED, box,
+                name, source, source, outline.row, part,
             )
         )  # fmt: skip
         for number in range(1, parts):
             lines.append(
-                Raw(
-                    b'%b%b]},"reference_id":%b,"annotation_id":"%d-part%d","metadata":{%b"iscrowd":%d,"area":%b,%b"v":1'
-                    b',"object":"%d","part":[%d,%d]}}}'
-                    % (
-                        head, rings[number], reference, name, number + 1, constants, crowd, area,
-                        _RESERVED, name, number + 1, parts,
-                    )
+                b'%b%b]},"reference_id":%b,"annotation_id":"%d-part%d","metadata":{%b"iscrowd":%d,"area":%b,%b"v":1'
+                b',"object":"%d","part":[%d,%d]}}}'
+                % (
+                    head, rings[number], reference, name, number + 1, constants, crowd, area,
+                    _RESERVED, name, number + 1, parts,
                 )
             )  # fmt: skip
 
