@@ -1,6 +1,6 @@
 """CVAT XML for benchmarks, the same each time for a seed: a data set of images, and a video with tracks.
 
-Of the shapes of an images file half are boxes (one in ten turned), four in ten polygons of 24 corners on average, most
+Of the shapes of an images file half are boxes (one in ten turned), four in ten polygons of 30 corners on average, most
 of the bytes; the rest polylines, points, ellipses, skeletons of five joints, 2-D cuboids, and two in a thousand masks:
 each becomes a picture of the image's size, which takes as long as a hundred boxes. Three in ten have attributes, one
 image in twenty a tag, one in twenty nothing.
@@ -119,7 +119,7 @@ def _shape(rng: random.Random, width: int, height: int) -> str:
         tag = "box"
         geometry = f'xtl="{cx - rx:.2f}" ytl="{cy - ry:.2f}" xbr="{cx + rx:.2f}" ybr="{cy + ry:.2f}"{turn}'
     elif draw < 0.91:
-        tag, geometry = "polygon", f'points="{_ring(rng, cx, cy, rx, ry, 3 + int(rng.expovariate(1 / 22)))}"'
+        tag, geometry = "polygon", f'points="{_ring(rng, cx, cy, rx, ry, 3 + int(rng.expovariate(1 / 28)))}"'
     elif draw < 0.93:
         tag, geometry = "polyline", f'points="{_ring(rng, cx, cy, rx, ry, rng.randint(2, 30))}"'
     elif draw < 0.955:

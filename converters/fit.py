@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from nucleus_convert.converters import geometry
 from nucleus_convert.converters.boxes import Boxes, drawn
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, Where
@@ -38,7 +39,7 @@ from nucleus_convert.converters.model import (
     Record,
     Shape,
 )
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Common, Outline, Sketch
 from nucleus_convert.converters.protocol import (
     ANNOTATION_FEATURES,
     HEADER_FEATURES,
@@ -48,9 +49,12 @@ from nucleus_convert.converters.protocol import (
     Feature,
     Spec,
 )
-from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.report import Finding, Report
 
 _MANY_PLANS = 1000
+_MANY_COMMONS = 20_000
+_ALONE = frozenset({Box, Ellipse, Points, Cuboid2D})
+"""Kinds of shapes that differ in nothing that matters here, boxes apart from those that are not turned."""
 _NOTHING: dict[str, Any] = {"attributes": {}, "keypoints": (), "skeleton": ()}
 _CORNERS = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
 """Corners of a 2-D cuboid by CVAT's names: 1 is the front; of the rear, 2, left and right are swapped."""
@@ -87,7 +91,7 @@ _Key: TypeAlias = tuple[bool, bool, tuple[Any, ...]]
 """What the plan for an annotation depends on: its shapes need a look, it has another format's extras, its fields."""
 
 
-class _Plan(msgspec.Struct, frozen=True):
+class _Plan(msgspec.Struct, frozen=True, eq=False):
     """What to do with annotations of one outline. ``shapes`` says whether shapes need a look."""
 
     shapes: bool
@@ -127,9 +131,17 @@ class Fit:
         self._extras = Feature.EXTRAS in spec.holds
         self._unlabelled = Feature.UNLABELLED in spec.holds
         self._anything = self._has(Feature.POINTCLOUD) and self._has(Feature.EMPTY_ITEM)
-        self.takes_outlines = self._box and self._polygon and self._parts and Feature.ID in spec.holds
+        self.takes_outlines = spec.holds.issuperset(
+            (Feature.BOX, Feature.POLYGON, Feature.PARTS, Feature.LINE, Feature.ID, Feature.ATTRIBUTES)
+        )
         self._outlines: dict[bool | None, _Key] = {}
         self._kinds: dict[int, tuple[_Plan, _Key, Annotation]] = {}
+        self._commons: dict[Common, _Plan] = {}
+        self._alone_travels: dict[type[Any], bool] = {}
+        """Whether a shape of that kind that is not drawn is carried."""
+        self._report: Report | None = None
+        self._settled: dict[_Plan, list[Finding]] = {}
+        """Of plans whose findings, in that report, have all the examples they want: those findings."""
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
@@ -157,7 +169,10 @@ class Fit:
         untouched = False
         outlines = self._outlines
         for i, annotation in enumerate(record.annotations):
-            if type(annotation) is Outline:
+            if type(annotation) is Sketch:
+                planned: _Plan = self._commons.get(annotation.common) or self._sketched(annotation.common)
+                key: _Key | None = None
+            elif type(annotation) is Outline:
                 key = outlines.get(annotation.crowd) or self._outlined(annotation)
                 if key is last and untouched:
                     continue
@@ -184,16 +199,18 @@ class Fit:
                 extras = annotation.extras
                 foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
                 key = (look, foreign, values(annotation))
-            if key != last:
+            if key is not None:
+                planned = plan if key == last else self._planned(key, annotation)  # type: ignore[assignment]
+            if planned is not plan or (key is not None and last is not None and key != last):
                 if plan is not None and plan.carried:
                     self._count(plan, i - first, item, record.annotations[i - 1], report)
-                last, first = key, i
-                plan = self._planned(key, annotation)
+                plan, first = planned, i
                 untouched = annotations is None and not (plan.shapes or plan.dropped)
-            if plan.shapes or plan.dropped:  # type: ignore[union-attr]
-                if type(annotation) is Outline:
+            last = key
+            if planned.shapes or planned.dropped:
+                if type(annotation) is Outline or type(annotation) is Sketch:
                     annotation = annotation.drawn()
-                changed = self._change(annotation, plan, item, report)  # type: ignore[arg-type]
+                changed = self._change(annotation, planned, item, report)
                 if annotations is None:
                     annotations = list(record.annotations[:i])
                 if changed is not None:
@@ -241,6 +258,17 @@ class Fit:
         known = self._kinds[id(kind)] = self._planned(key, kind), key, kind
         return known
 
+    def _sketched(self, common: Common) -> _Plan:
+        """The plan for sketches that have this in common."""
+        annotation = common.annotation
+        extras = annotation.extras
+        foreign = not self._extras and bool(extras) and (self.spec.name not in extras or len(extras) > 1)
+        look = annotation.label is None and not self._unlabelled
+        if len(self._commons) >= _MANY_COMMONS:
+            self._commons.clear()
+        plan = self._commons[common] = self._planned((look, foreign, self._values(annotation)), annotation)
+        return plan
+
     def _has(self, feature: Feature) -> bool:
         """Whether the target has a place for it."""
         return feature in self.spec.holds or feature in self.spec.carries
@@ -250,8 +278,19 @@ class Fit:
         report.ledger.item("dropped")
 
     def _count(self, plan: _Plan, count: int, item: Item, annotation: Annotation, report: Report) -> None:
+        if report is not self._report:
+            self._report = report
+            self._settled.clear()
+        settled = self._settled.get(plan)
+        if settled is not None:
+            for finding in settled:
+                finding.count += count
+            return
+        name = self.spec.name
         for what in plan.carried:
-            report.tally(Code.CARRIED, what, self.spec.name, item, annotation, count)
+            report.tally(Code.CARRIED, what, name, item, annotation, count)
+        if not any(report.wants_example(Code.CARRIED, what, name) for what in plan.carried):
+            self._settled[plan] = [report.findings[Code.CARRIED, name, what] for what in plan.carried]
 
     def _planned(self, key: _Key, annotation: Annotation) -> _Plan:
         """The plan for annotations like this. Values repeat, so they are the key as they are, while few."""
@@ -290,6 +329,10 @@ class Fit:
     # ------------------------------------------------------------------ annotations
 
     def _change(self, annotation: Annotation, plan: _Plan, item: Item, report: Report) -> Annotation | None:
+        if not plan.dropped and annotation.label is not None and len(annotation.shapes) == 1:
+            changed = self._alone(annotation, item, report)
+            if changed is not None:
+                return changed
         spec = self.spec
         where = Where(
             item=str(item.path or item.id), annotation=None if annotation.id is None else str(annotation.id)
@@ -335,6 +378,30 @@ class Fit:
             changes["shapes"] = shapes
             changes["derived"] = (*annotation.derived, *derived)
         return msgspec.structs.replace(annotation, **changes)
+
+    def _alone(self, annotation: Annotation, item: Item, report: Report) -> Annotation | None:
+        """The commonest change: an only shape that is carried, and another drawn in its place; None for another."""
+        (shape,) = annotation.shapes
+        kind = type(shape)
+        if kind not in _ALONE or (kind is Box and not shape.rotation):  # type: ignore[union-attr]
+            return None
+        spec = self.spec
+        travels = self._alone_travels.get(kind)
+        if travels is None:
+            missing = [feature for feature in features_of(shape) if feature not in spec.holds]
+            travels = self._alone_travels[kind] = bool(missing) and spec.carries.issuperset(missing)
+        found = approximate(shape, spec, item) if travels else None
+        if found is None:
+            return None
+        new, measure = found
+        what = f"{_describe(shape)} as {_describe(new)}"
+        where = None
+        if report.wants_example(Code.APPROXIMATED, what, spec.name):
+            identity = None if annotation.id is None else str(annotation.id)
+            where = Where(item=str(item.path or item.id), annotation=identity)
+        report.add(Code.APPROXIMATED, what, format=spec.name, where=where, measure=measure)
+        derived = (*annotation.derived, KINDS[type(new)])
+        return msgspec.structs.replace(annotation, shapes=(shape, new), derived=derived)
 
     def _shapes(
         self, shapes: tuple[Shape, ...], item: Item, where: Where, report: Report
@@ -504,8 +571,6 @@ def _nearest(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
 
 def _outline(shape: Shape, spec: Spec) -> tuple[Polygon | None, tuple[str, float] | None]:
     """A shape as a polygon, exact but for an ellipse; traced only if a polygon is of use."""
-    from nucleus_convert.converters import contours, geometry, masks  # numpy, needed by few records
-
     if type(shape) is Polygon:
         return shape, None
     if type(shape) is Box:
@@ -515,6 +580,8 @@ def _outline(shape: Shape, spec: Spec) -> tuple[Polygon | None, tuple[str, float
         curve = geometry.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
         return Polygon(((curve.ring,),)), ("pixels", curve.error)
     if type(shape) is Mask and Feature.POLYGON in spec.holds:
+        from nucleus_convert.converters import contours, masks  # numpy, needed by few records
+
         parts = contours.trace(masks.read_counts(shape.counts, shape.height, shape.width), shape.height)
         return (Polygon(parts) if parts else None), None
     return None, None
@@ -535,8 +602,6 @@ def _drawn(polygon: Polygon, item: Item) -> Mask | None:
 
 def _simpler(polygon: Polygon, spec: Spec) -> Polygon:
     """A polygon without holes, and of its largest part, as far as the format wants that."""
-    from nucleus_convert.converters import geometry
-
     parts = polygon.parts
     if Feature.HOLES not in spec.holds:
         parts = tuple((part[0],) for part in parts)
@@ -553,7 +618,7 @@ def _likeness(area: float | None, other: float | None) -> float:
 
 def _area(shape: Shape) -> float | None:
     """The area in square pixels by the shape's outlines; None where it has none."""
-    from nucleus_convert.converters import geometry, masks
+    from nucleus_convert.converters import masks
 
     if type(shape) is Polygon:
         return float(sum(geometry.part_area(part) for part in shape.parts))
@@ -568,7 +633,7 @@ def _area(shape: Shape) -> float | None:
 
 def _envelope(shape: Shape) -> Box | None:
     """The smallest upright box around a shape, or None."""
-    from nucleus_convert.converters import geometry, masks
+    from nucleus_convert.converters import masks
 
     if type(shape) is Mask:
         runs = masks.read_counts(shape.counts, shape.height, shape.width)

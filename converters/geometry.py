@@ -258,9 +258,11 @@ def ellipse_ring(
         count = min(count, max(8, 4 * math.ceil(min(math.pi / (2 * half_angle), count) / 4)))
     cos, sin = cos_sin(rotation)
     ring: list[float] = []
+    add = ring.append
     for c, s in _circle(count):
         u, v = rx * c, ry * s
-        ring += (cx + u * cos - v * sin, cy + u * sin + v * cos)
+        add(cx + u * cos - v * sin)
+        add(cy + u * sin + v * cos)
     return EllipseRing(tuple(ring), 2 * radius * math.sin(math.pi / (2 * count)) ** 2)
 
 

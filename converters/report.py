@@ -18,7 +18,7 @@ from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
 from nucleus_convert.converters.model import Box, Polygon
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Outline, Sketch
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.model import Annotation, Item, Record
@@ -100,7 +100,7 @@ class Ledger:
                 return
         for annotation in annotations:
             if type(annotation) is not Outline:
-                key = tuple(map(type, annotation.shapes))
+                key = annotation.common.kinds if type(annotation) is Sketch else tuple(map(type, annotation.shapes))
                 counts[key] = counts.get(key, 0) + 1
 
     def read_more(self, kind: str, count: int = 1) -> None:
@@ -270,11 +270,15 @@ class Report:
                 entry["measure"] = {measure[0]: measure[1]}
             self._emit_log(entry)
 
+    def wants_example(self, code: Code, what: str, format: str) -> bool:
+        """Whether the place of one more such finding would be kept."""
+        finding = self.findings.get((code, format, what))
+        return finding is None or len(finding.examples) < EXAMPLES or self.logging
+
     def tally(self, code: Code, what: str, format: str, item: Item, annotation: Annotation | None, count: int) -> None:
         """Count findings that come by the hundred thousand: ``add``, but the place is made only if it is wanted."""
-        finding = self.findings.get((code, format, what))
-        if finding is not None and len(finding.examples) >= EXAMPLES and not self.logging:
-            finding.count += count
+        if not self.wants_example(code, what, format):
+            self.findings[code, format, what].count += count
             return
         identity = None if annotation is None or annotation.id is None else str(annotation.id)
         where = Where(item=str(item.path or item.id), annotation=identity)

@@ -11,7 +11,7 @@ import msgspec
 from nucleus_convert.converters import reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.cvat.draw import Drawer, Seen, silent, unpacked
-from nucleus_convert.converters.cvat.images import read_item
+from nucleus_convert.converters.cvat.items import read_item
 from nucleus_convert.converters.cvat.meta import FORMAT
 from nucleus_convert.converters.cvat.objects import Objects
 from nucleus_convert.converters.model import KINDS, Annotation, Header, Item, Record

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from nucleus_convert.converters import reserved
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.cvat.meta import FORMAT, Task, pack
+from nucleus_convert.converters.cvat.items import read_item
 from nucleus_convert.converters.cvat.notes import Place
-from nucleus_convert.converters.cvat.objects import KINDS, Note, Objects, whole
-from nucleus_convert.converters.errors import ConvertError, SchemaError
-from nucleus_convert.converters.model import Annotation, Id, Item, Record
+from nucleus_convert.converters.cvat.objects import KINDS, Objects
+from nucleus_convert.converters.cvat.sketches import Sketches
+from nucleus_convert.converters.errors import ConvertError
+from nucleus_convert.converters.model import Annotation, Record
 from nucleus_convert.converters.report import Report
-from nucleus_convert.formats.cvat import ImageIndex, Node
+from nucleus_convert.formats.cvat import ImageIndex, Node, scan
 from nucleus_convert.formats.cvat.index import STEP
 
-_KNOWN = frozenset({"id", "name", "width", "height", "subset", "task_id"})
 READ_AT_ONCE = 2 * STEP
 """Images whose elements are held at a time."""
 
@@ -30,15 +29,29 @@ class Images(msgspec.Struct, frozen=True):
     objects: Objects
     subsets: dict[str, str | None]
     """The subset of each task, by its id; under "" that of a file with one task."""
+    sketches: Sketches | None = None
+    """Reads plain stretches with their shapes as sketches, where somebody asked for that."""
+
+    def outlined(self) -> Images:
+        """The same records, plain shapes as :class:`outline.Sketch`."""
+        if self.objects.predictions or scan.quick is None:
+            return self
+        sketches = Sketches(self.objects, self.subsets)
+        return Images(self.index, self.objects, self.subsets, sketches)
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records of images ``start`` to ``stop``."""
         index = self.index
         stop = index.count if stop is None else min(stop, index.count)
         for at in range(start // STEP * STEP, stop, READ_AT_ONCE):
-            nodes = index.read(at, at + READ_AT_ONCE)
-            first, last = at // STEP, min((at + READ_AT_ONCE) // STEP, len(index.offsets) - 1)
-            place = Place(index.path, index.file, index.offsets[first], index.offsets[last], nodes, report)
+            upto = min(at + READ_AT_ONCE, stop)
+            if self.sketches is not None and self.sketches.worthwhile:
+                records = self.sketches.records(index.text(at, upto), at)
+                if records is not None:
+                    yield from records[max(start - at, 0) : upto - at]
+                    continue
+            nodes = index.read(at, upto)
+            place = Place(index.path, index.file, *index.bounds(at, upto), nodes, report)
             number = at
             for node in nodes:
                 if node.tag != "image":
@@ -76,64 +89,3 @@ class Images(msgspec.Struct, frozen=True):
             for position, value in sorted(kept.get("annotations", ())):
                 annotations.insert(position, reserved.convert(value, Annotation, place.where(node)))
         return Record(item, tuple(annotations))
-
-
-def size(text: str | None, name: str) -> int | None:
-    """A width or height in pixels; None: not said.
-
-    Raises:
-        SchemaError: it is no whole number from 1.
-    """
-    if text is None or text == "":
-        return None
-    value = whole(text, f"{name} of <image>")
-    if value < 1:
-        raise SchemaError(f"{name} of <image> is {text}, below 1")
-    return value
-
-
-def subsets_of(tasks: list[Task]) -> dict[str, str | None]:
-    """The subset of each task by its id; under "" that of the only one."""
-    found: dict[str, str | None] = {task.identity: task.subset for task in tasks if task.identity}
-    found[""] = tasks[0].subset if len(tasks) == 1 else None
-    return found
-
-
-def read_item(
-    node: Node, number: int, subsets: dict[str, str | None], note: Note
-) -> tuple[Item, dict[str, Any] | None]:
-    """The item of an image, and what this program kept in the element.
-
-    Raises:
-        SchemaError: a size is no whole number.
-    """
-    said = node.attributes
-    extras: dict[str, Any] = {}
-    kept = None
-    if not said.keys() <= _KNOWN:
-        extras["attributes"] = {key: value for key, value in said.items() if key not in _KNOWN}
-        for key in extras["attributes"]:
-            note(Code.UNKNOWN, f"attribute '{key:.40}' of <image>", node)
-    for child in node.children:
-        if child.tag == reserved.TAG:
-            kept = reserved.load(child.text)
-        elif child.tag not in KINDS:
-            extras.setdefault("elements", []).append(pack(child))
-            note(Code.UNKNOWN, f"element <{child.tag:.40}> in <image>", child)
-    task = said.get("task_id")
-    if task is not None:
-        extras["task_id"] = task
-    name = said.get("name")
-    text = said.get("id")
-    identity: Id = text if text is not None else name if name is not None else number
-    if text is not None and text.isascii() and text.isdigit() and len(text) < 16 and str(int(text)) == text:
-        identity = int(text)
-    item = Item(
-        id=identity,
-        path=name,
-        width=size(said.get("width"), "width"),
-        height=size(said.get("height"), "height"),
-        subset=said["subset"] if "subset" in said else subsets.get(task or "", subsets.get("")),
-        extras={FORMAT: extras} if extras else {},
-    )
-    return (item if kept is None else reserved.restore_item(kept, item)), kept

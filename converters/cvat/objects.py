@@ -79,7 +79,8 @@ class Said(NamedTuple):
     kept: dict[str, Any] | None
 
 
-_NOTHING = Said(EMPTY, EMPTY, None)
+NOTHING = Said(EMPTY, EMPTY, None)
+"""What an element says that is empty."""
 
 
 class Objects:
@@ -145,7 +146,7 @@ class Objects:
             extras["attributes"] = unknown
             for key in unknown:
                 note(Code.UNKNOWN, f"attribute '{key:.40}' of <{tag}>", node)
-        attributes, flags, kept = self._children(node, name, extras, note) if node.children else _NOTHING
+        attributes, flags, kept = self.said(node, name, extras, note) if node.children else NOTHING
         shape = _READERS[tag](self, node, name, width, height, extras, note)
         source = said.get("source", "manual")
         if source != "manual":
@@ -190,7 +191,7 @@ class Objects:
                 self._sources[source] = known
         return known
 
-    def _children(self, node: Node, label: str, extras: dict[str, Any], note: Note) -> Said:
+    def said(self, node: Node, label: str, extras: dict[str, Any], note: Note) -> Said:
         """What elements within say: the same dictionaries for all that say the same."""
         key: list[str] = [label]
         for child in node.children:

@@ -13,7 +13,8 @@ import msgspec
 from nucleus_convert.converters import reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.cvat import meta as metas
-from nucleus_convert.converters.cvat.images import Images, subsets_of
+from nucleus_convert.converters.cvat.images import Images
+from nucleus_convert.converters.cvat.items import subsets_of
 from nucleus_convert.converters.cvat.meta import FORMAT
 from nucleus_convert.converters.cvat.objects import Objects
 from nucleus_convert.converters.cvat.options import ReadOptions

@@ -10,7 +10,7 @@ import msgspec
 from nucleus_convert.converters.cvat import heading
 from nucleus_convert.converters.cvat.draw import Seen
 from nucleus_convert.converters.cvat.encode import Encoder
-from nucleus_convert.converters.cvat.images import subsets_of
+from nucleus_convert.converters.cvat.items import subsets_of
 from nucleus_convert.converters.cvat.meta import FORMAT, Task
 from nucleus_convert.converters.cvat.objects import Objects
 from nucleus_convert.converters.cvat.options import WriteOptions

@@ -20,20 +20,22 @@ from nucleus_convert.converters.errors import ReadError, UnrepresentableError, W
 from nucleus_convert.converters.filenames import inside, safe_path
 from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
 from nucleus_convert.converters.nucleus import names
+from nucleus_convert.converters.nucleus.assembly import Assembly
 from nucleus_convert.converters.nucleus.boxlines import BoxLines
 from nucleus_convert.converters.nucleus.draw import Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
 from nucleus_convert.converters.nucleus.options import Pointclouds, ReferenceId, Scenes
-from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready
+from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, without_sketches
 from nucleus_convert.converters.nucleus.regions import Segmentation
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Outline, Sketch
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
 _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
+_LINE: Fate = (("object", "written"), ("line", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
 
 
@@ -108,13 +110,14 @@ class Encoder:
         self.settings = settings
         self._packer = Packer(settings.labels)
         self._box_lines = BoxLines(self._packer)
+        self._assembly = Assembly(settings.labels)
 
     def __reduce__(self) -> Any:
         return Encoder, (self.settings,)
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        stretch = Stretch(self.settings, report, self._packer, self._box_lines)
+        stretch = Stretch(self.settings, report, self._packer, self._box_lines, self._assembly)
         held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
@@ -133,12 +136,15 @@ class ItemPayload(msgspec.Struct, omit_defaults=True, gc=False):
 class Stretch:
     """The lines of a stretch of records, as they come to be."""
 
-    def __init__(self, settings: Settings, report: Report, packer: Packer, box_lines: BoxLines) -> None:
+    def __init__(
+        self, settings: Settings, report: Report, packer: Packer, box_lines: BoxLines, assembly: Assembly
+    ) -> None:
         self.settings = settings
         self.report = report
         self.packer = packer
         self.box_lines = box_lines
         self.outlines = OutlineLines(self.packer)
+        self.assembly = assembly
         self.items: list[Any] = []
         self.annotations: list[Any] = []
         self.predictions: list[Any] = []
@@ -190,6 +196,25 @@ class Stretch:
                 add_outline(annotation, quoted, append)
                 self._both += 1
                 continue
+            if type(annotation) is Sketch:
+                if quoted is None:
+                    quoted = ENCODER.encode(reference)
+                line = self.assembly.line(annotation, quoted, ordinal + 1)
+                if line is not None:
+                    if self._first_missing is None:
+                        self.missing_id(f"{annotation.common.annotation.label}-{ordinal + 1:04}", item)
+                    else:
+                        self._missing += 1
+                    append(line)
+                    kind_of = annotation.common.kinds[0]
+                    if kind_of is Box:
+                        self._boxes += 1
+                    elif kind_of is Polygon:
+                        self._polygons += 1
+                    else:
+                        self.fates[_LINE] += 1
+                    continue
+                annotation = annotation.drawn()
             shapes = annotation.shapes
             label: Any = annotation.label
             more: Any = None
@@ -220,6 +245,20 @@ class Stretch:
                         kind = "polygon"
                         reserved = {"v": VERSION}
             extras = annotation.extras
+            if reserved is None and straight and label and annotation.id is None and shapes:
+                if nameless is None:
+                    nameless = all(other.id is None for other in record.annotations)
+                name = f"{label}-{ordinal + 1:04}"
+                if nameless and name not in used:
+                    if quoted is None:
+                        quoted = ENCODER.encode(reference)
+                    standing = self.assembly.standing(annotation, quoted, ordinal + 1)
+                    if standing is not None:
+                        used.add(name)
+                        self.missing_id(name, item)
+                        append(standing[0])
+                        self.fates[standing[1]] += 1
+                        continue
             if (
                 reserved is None
                 or annotation.embedding is not None
@@ -227,7 +266,7 @@ class Stretch:
                 or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
             ):
                 if canvas is None:
-                    canvas = Canvas(self, record, reference, used)
+                    canvas = Canvas(self, without_sketches(record), reference, used)
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
@@ -263,7 +302,7 @@ class Stretch:
                 or annotation.class_pdf is not None
             ):
                 if canvas is None:
-                    canvas = Canvas(self, record, reference, used)
+                    canvas = Canvas(self, without_sketches(record), reference, used)
                 if more is not None:
                     canvas.draw(annotation, ordinal)
                     continue
@@ -505,7 +544,7 @@ class Stretch:
             predictions=self._lines(self.predictions, "predictions"),
             references=self.references,
             frames=self.frames,
-            kinds=self.packer.kinds,
+            kinds=self._kinds(),
             item_kinds=self.packer.item_kinds,
             taxonomies={name: list(labels) for name, labels in self.taxonomies.items()},
             masks=self.masks,
@@ -513,21 +552,32 @@ class Stretch:
             stood=self.stood,
         )
 
+    def _kinds(self) -> Kinds:
+        """Those of the metadata keys; with sketches, of those of earlier stretches too, which makes no difference."""
+        kinds = self.packer.kinds
+        kinds.merge(self.assembly.kinds)
+        return kinds
+
     def _lines(self, payloads: list[Any], stem: str) -> bytes:
         if not payloads:
             return b""
-        # Outlines are JSON without nulls; to look through all their text for one would take long.
-        doubtful = [payload for payload in payloads if type(payload) is not msgspec.Raw]
+        # Lines that are text already hold no null but those that are meant: to look through them would take long.
+        doubtful = [payload for payload in payloads if type(payload) is not bytes]
         try:
-            lines = ENCODER.encode_lines(payloads)
             if len(doubtful) == len(payloads):
-                return self._checked(payloads, lines, self.nulls[stem])
-            self._checked(doubtful, ENCODER.encode_lines(doubtful), self.nulls[stem])
+                return self._checked(payloads, ENCODER.encode_lines(payloads), self.nulls[stem])
+            encode = ENCODER.encode
+            made = [payload if type(payload) is bytes else encode(payload) for payload in payloads]
+            if doubtful:
+                pairs = zip(payloads, made, strict=True)
+                looked = b"".join([text for payload, text in pairs if type(payload) is not bytes])
+                self._checked(doubtful, looked, self.nulls[stem])
         except UnicodeEncodeError as error:
             raise UnrepresentableError(
                 f"text that is not valid Unicode: {error.object[:80]!r}", hint="mend it in the source"
             ) from error
-        return lines
+        made.append(b"")
+        return b"\n".join(made)
 
     def _checked(self, payloads: list[Any], lines: bytes, meant: int) -> bytes:
         """``lines``, unless a number in them is none: msgspec writes NaN and infinity as null.

@@ -202,6 +202,10 @@ class Packer:
             self._attributes(annotation.attributes, plain, self.kinds, meta, reserved, item=False)
         return meta
 
+    def attributes(self, attributes: Mapping[str, Any], meta: dict[str, Any], reserved: dict[str, Any]) -> None:
+        """Add attributes of an annotation; ``meta`` already holds the other plain keys."""
+        self._attributes(attributes, (), self.kinds, meta, reserved, item=False)
+
     def constants(self, name: str | None) -> dict[str, Any]:
         """The plain keys that all annotations of a label have."""
         constants: dict[str, Any] = {}

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from msgspec import Raw
-
 from nucleus_convert.converters.model import Record
 from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Outline, Sketch
 from nucleus_convert.formats.nucleus.wire import ENCODER
 from nucleus_convert.formats.rings import polygon, vertices
 
@@ -19,25 +17,38 @@ _RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
 
 
 def ready(record: Record) -> Record:
-    """The record, its outlines drawn unless every one can be written as it is.
+    """The record, its outlines and sketches drawn unless every one can be written as it is.
 
-    That takes a region that gives the box, and ids that are numbers, each once: then no name that is made of one is
-    another's.
+    Of outlines that takes a region that gives the box, and ids that are numbers, each once: then no name that is made
+    of one is another's. Of sketches it takes that nothing has an id: then all names are made of different ordinals.
     """
     annotations = record.annotations
     plain = True
-    outlined = 0
+    outlined = sketched = 0
     for annotation in annotations:
         if type(annotation) is Outline:
             outlined += 1
             if annotation.gap > SLACK:
                 plain = False
+        elif type(annotation) is Sketch:
+            sketched += 1
         elif type(annotation.id) is not int:
             plain = False
-    if not outlined or (plain and len({annotation.id for annotation in annotations}) == len(annotations)):
+    if not outlined:
+        if not sketched or all(annotation.id is None for annotation in annotations):
+            return record
+    elif plain and not sketched and len({annotation.id for annotation in annotations}) == len(annotations):
         return record
-    drawn = tuple([one.drawn() if type(one) is Outline else one for one in annotations])
-    return Record(record.item, drawn)
+    drawn = [one.drawn() if type(one) is Outline else one for one in annotations]
+    return without_sketches(Record(record.item, tuple(drawn)))
+
+
+def without_sketches(record: Record) -> Record:
+    """The record, its sketches drawn."""
+    if not any(type(annotation) is Sketch for annotation in record.annotations):
+        return record
+    drawn = [one.drawn() if type(one) is Sketch else one for one in record.annotations]
+    return Record(record.item, tuple(drawn))
 
 
 class Pieces(NamedTuple):
@@ -77,13 +88,13 @@ class OutlineLines:
         row = b"%d}}" % outline.row
         first = (head, rings, _REFERENCE, reference, _NAME, name, meta, area, before_box, box, _ID, name, origin, row)
         if outline.parts == 1:
-            append(Raw(polygon(*first, b"}}}")))
+            append(polygon(*first, b"}}}"))
             return
-        append(Raw(polygon(*first, b',"part":[1,%d]}}}' % outline.parts)))
+        append(polygon(*first, b',"part":[1,%d]}}}' % outline.parts))
         for number, ring in enumerate(vertices(rings)[1:], 2):
             part = b"%b-part%d" % (name, number)
             last = b'"object":"%b","part":[%d,%d]}}}' % (name, number, outline.parts)
-            append(Raw(b"".join((head, ring, _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last))))
+            append(b"".join((head, ring, _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)))
 
     def _common(self, outline: Outline, key: tuple[Any, ...]) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))

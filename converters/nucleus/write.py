@@ -79,6 +79,7 @@ class _Writer:
         self.report = report
         self.folder = target.path
         prefix = options.mask_url_prefix or f"{target.final.as_posix()}/{wire.MASKS}"
+        outlined = labels.outlined()
         clouds = options.pointcloud_url_prefix or f"{target.final.as_posix()}/{wire.CLOUDS}"
         self.settings = Settings(
             labels={label.name: label for label in labels.header.labels},
@@ -88,7 +89,7 @@ class _Writer:
             overflow=options.overflow,
             simplify=options.simplify,
             reference_id=options.reference_id,
-            several_subsets=several_subsets(labels, report),
+            several_subsets=several_subsets(outlined, report),
             image_root=options.image_root,
             scenes=options.scenes,
             pointclouds=options.pointclouds,
@@ -99,7 +100,7 @@ class _Writer:
             masks=str(self.folder / wire.MASKS),
         )
         if self.settings.straight:
-            self.labels = labels.outlined()
+            self.labels = outlined
         self.kinds = Kinds()
         self.item_kinds = Kinds()
         self.taxonomies: dict[str, dict[str, None]] = {

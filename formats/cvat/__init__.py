@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from nucleus_convert.formats.cvat.index import ImageIndex, TrackIndex, TrackPlace, index, line_of, line_of_wrong, look
 from nucleus_convert.formats.cvat.nodes import Node, dump, element, is_text, parse, start_tag
+from nucleus_convert.formats.cvat.scan import images
 
 __all__ = [
     "ImageIndex",
@@ -16,6 +17,7 @@ __all__ = [
     "TrackPlace",
     "dump",
     "element",
+    "images",
     "index",
     "is_text",
     "line_of",

@@ -13,14 +13,13 @@ import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, Where
 from nucleus_convert.formats.cvat.nodes import MAX_DEPTH, Doctype, Node, TooDeep, broken, parse, refuse
+from nucleus_convert.formats.cvat.scan import places
 
 BLOCK = 1 << 20
 STEP = 16
 """Images, or shapes of a track, from one place that is remembered to the next."""
 MAX_ELEMENT = 1 << 26
 """Bytes of one image, or of what is before the first: beyond this it is no label file."""
-_IMAGE = re.compile(rb"<image[\s>/]")
-_LABEL = re.compile(rb"\slabel=(?:\"([^\"]*)\"|'([^']*)')")
 _FIRST = re.compile(rb"<(?:image|track)[\s>/]|</annotations|<annotations\s*/>")
 _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']+)""")
 _OVERLAP = 16
@@ -68,9 +67,19 @@ class ImageIndex(msgspec.Struct):
         Raises:
             ReadError: the file cannot be read, or is no XML.
         """
-        first, last = start // STEP, min(-(-stop // STEP), len(self.offsets) - 1)
-        begin, end = self.offsets[first], self.offsets[last]
-        return _stretch(self.path, self.file, begin, end).children
+        return _stretch(self.path, self.file, *self.bounds(start, stop)).children
+
+    def text(self, start: int, stop: int) -> bytes:
+        """The same stretch as it stands in the file.
+
+        Raises:
+            ReadError: the file cannot be read.
+        """
+        return _bytes(self.path, self.file, *self.bounds(start, stop))
+
+    def bounds(self, start: int, stop: int) -> tuple[int, int]:
+        """The bytes of a stretch of images, ``start`` rounded down to a multiple of 16 and ``stop`` up."""
+        return self.offsets[start // STEP], self.offsets[min(-(-stop // STEP), len(self.offsets) - 1)]
 
 
 class TrackIndex(msgspec.Struct):
@@ -161,15 +170,19 @@ def index(path: Path, shown: str, *, tracks: bool = False) -> ImageIndex | Track
         raise ReadError(f"cannot be read ({error.strerror})", Where(file=shown)) from error
 
 
-def _stretch(path: Path, shown: str, begin: int, end: int) -> Node:
+def _bytes(path: Path, shown: str, begin: int, end: int) -> bytes:
     if end - begin > (STEP + 1) * MAX_ELEMENT:
         raise MalformedFileError(f"an element of {end - begin:,} bytes", Where(file=shown))
     try:
         with path.open("rb") as file:
             file.seek(begin)
-            data = file.read(end - begin)
+            return file.read(end - begin)
     except OSError as error:
         raise ReadError(f"cannot be read ({error.strerror})", Where(file=shown)) from error
+
+
+def _stretch(path: Path, shown: str, begin: int, end: int) -> Node:
+    data = _bytes(path, shown, begin, end)
     try:
         return parse(_OPEN, data, _CLOSE, file=shown)
     except MalformedFileError as error:
@@ -262,30 +275,30 @@ def _plain_images(file: BinaryIO, start: int, shown: str) -> tuple[int, array[in
     CDATA sections or processing instructions.
     """
     offsets = array("q")
-    labels: dict[bytes, None] = {}
+    labels: set[bytes] = set()
     count, position, tail = 0, start, b""
     begun = start
     file.seek(start)
     while block := file.read(BLOCK):
         data = tail + block
-        if b"<!" in data or b"<?" in data:
-            return None
         # What may be cut off at the end of the block is looked at with the next.
         cut = data.rfind(b"<", max(0, len(data) - (BLOCK >> 1)))
         cut = cut if cut > 0 else len(data)
-        for found in _IMAGE.finditer(data, 0, cut):
+        found = places(data, cut)
+        if found is None:
+            return None
+        for offset in found[0]:
             if count % STEP == 0:
-                offsets.append(position + found.start())
+                offsets.append(position + offset)
             count += 1
-            begun = position + found.start()
+            begun = position + offset
         if position + cut - begun > MAX_ELEMENT:
             raise MalformedFileError(
                 f"an <image> of more than {MAX_ELEMENT:,} bytes",
                 Where(file=shown, line=_line_at(Path(file.name), begun)),
                 "is it complete?",
             )
-        for one, other in set(_LABEL.findall(data, 0, cut)):
-            labels.setdefault(one or other)
+        labels |= found[1]
         position += cut
         tail = data[cut:]
     if not tail.lstrip(b"</").startswith(b"annotations") or b"&" in b"".join(labels):
