@@ -40,7 +40,7 @@ class BoxLines:
         self._kinds: dict[int, _Kind | None] = {}
         self._items: dict[Any, tuple[str, str, Item] | None] = {}
 
-    def lines(self, boxes: Boxes, reference: str) -> Raw | None:
+    def lines(self, boxes: Boxes, reference: str) -> bytes | None:
         """The lines of an item's boxes, one each, without the last line's end; None if any has to be drawn.
 
         Names need not be compared: a number at the end, of the place among the others, tells them apart.
@@ -64,7 +64,7 @@ class BoxLines:
                 f'{head}{x},"y":{y},"width":{width},"height":{height}}},"reference_id":{quoted},'
                 f'"annotation_id":"{label}-{ordinal}","metadata":{metadata}}}'
             )
-        return Raw("\n".join(lines).encode())
+        return "\n".join(lines).encode()
 
     def name(self, boxes: Boxes) -> str:
         """The annotation id of the first box."""
@@ -93,7 +93,7 @@ class BoxLines:
 
     # ------------------------------------------------------------------ items
 
-    def item(self, item: Item) -> Raw | None:
+    def item(self, item: Item) -> bytes | None:
         """The line of an item whose reference id and location are its path; None unless one like it is known."""
         known = self._items.get(_likeness(item))
         if known is None:
@@ -103,7 +103,7 @@ class BoxLines:
             path, identity = ENCODER.encode(item.path).decode(), ENCODER.encode(item.id).decode()
         except UnicodeEncodeError:  # said with the payload
             return None
-        return Raw(f'{{"image_url":{path},"reference_id":{path}{before}{identity}{after}'.encode())
+        return f'{{"image_url":{path},"reference_id":{path}{before}{identity}{after}'.encode()
 
     def learn(self, item: Item, payload: Any) -> None:
         """Take note of the payload that was made of an item, for others that differ in path and id alone."""

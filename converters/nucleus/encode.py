@@ -336,7 +336,7 @@ class Stretch:
         self._item(item, reference, canvas)
         self.count += 1
 
-    def _boxed(self, item: Item, reference: str, boxes: Boxes, lines: msgspec.Raw) -> None:
+    def _boxed(self, item: Item, reference: str, boxes: Boxes, lines: bytes) -> None:
         """Take the lines of an item with nothing but boxes, and make its own."""
         self.annotations.append(lines)
         count = len(boxes.kinds)
