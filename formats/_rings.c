@@ -6,6 +6,10 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <math.h>
+#ifndef _WIN32
+#include <errno.h>
+#include <unistd.h>
+#endif
 
 #define EXACT_DIGITS 15 /* so many decimal digits are exact in a double, and so is 10 to that power */
 
@@ -279,6 +283,12 @@ static long long value_of(Span number) { return strtoll(number.start, NULL, 10);
 
 PyDoc_STRVAR(coco_row_doc, "coco_row(row) -> tuple | None; see cocorows.py");
 
+static PyObject *told(const Row *row) {
+    return Py_BuildValue("NNNNNLnd", text(row->rings), text(row->area), PyBool_FromLong(row->crowd),
+                         without_space(row->box), text(row->category), value_of(row->id), row->extent.parts,
+                         gap(&row->extent, row->edges));
+}
+
 static PyObject *coco_row(PyObject *module, PyObject *data) {
     char *begin;
     Py_ssize_t length;
@@ -286,10 +296,86 @@ static PyObject *coco_row(PyObject *module, PyObject *data) {
     Row row;
     const char *end = plain_row(skip(begin), &row, 1);
     if (!end || skip(end) != begin + length) Py_RETURN_NONE;
-    return Py_BuildValue("NNNNNLnd", text(row.rings), text(row.area), PyBool_FromLong(row.crowd),
-                         without_space(row.box), text(row.category), value_of(row.id), row.extent.parts,
-                         gap(&row.extent, row.edges));
+    return told(&row);
 }
+
+#ifndef _WIN32
+PyDoc_STRVAR(coco_rows_at_doc, "coco_rows_at(descriptor, rows) -> list[tuple | bytes] | None; see cocorows.py");
+
+typedef struct {
+    long long offset, length;
+} Place;
+
+/* Reads the bytes at each place into the buffer, a NUL behind each; whether all were there. */
+static int read_all(int descriptor, const Place *places, Py_ssize_t count, char *buffer) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        for (long long done = 0; done < places[i].length;) {
+            ssize_t some = pread(descriptor, buffer + done, places[i].length - done, places[i].offset + done);
+            if (some < 0 && errno == EINTR) continue;
+            if (some <= 0) return 0;
+            done += some;
+        }
+        buffer += places[i].length;
+        *buffer++ = 0;
+    }
+    return 1;
+}
+
+static PyObject *coco_rows_at(PyObject *module, PyObject *arguments) {
+    int descriptor;
+    PyObject *rows, *found = NULL;
+    if (!PyArg_ParseTuple(arguments, "iO!:coco_rows_at", &descriptor, &PyList_Type, &rows)) return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(rows);
+    long long size = count;
+    Place *places = PyMem_Malloc(count * sizeof(Place) + 1);
+    char *buffer = NULL;
+    if (!places) return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *place = PyList_GET_ITEM(rows, i); /* (position, offset, length) */
+        if (!PyTuple_Check(place) || PyTuple_GET_SIZE(place) != 3) {
+            PyErr_SetString(PyExc_TypeError, "coco_rows_at() takes rows of three numbers");
+            goto end;
+        }
+        places[i].offset = PyLong_AsLongLong(PyTuple_GET_ITEM(place, 1));
+        places[i].length = PyLong_AsLongLong(PyTuple_GET_ITEM(place, 2));
+        if (PyErr_Occurred()) goto end;
+        if (places[i].length < 0 || places[i].length > PY_SSIZE_T_MAX - size) {
+            PyErr_SetString(PyExc_ValueError, "a row of no or too great length");
+            goto end;
+        }
+        size += places[i].length;
+    }
+    if (!(buffer = PyMem_Malloc(size + 1))) {
+        PyErr_NoMemory();
+        goto end;
+    }
+    int whole_file;
+    Py_BEGIN_ALLOW_THREADS
+    whole_file = read_all(descriptor, places, count, buffer);
+    Py_END_ALLOW_THREADS
+    if (!whole_file) {
+        found = Py_NewRef(Py_None);
+        goto end;
+    }
+    if (!(found = PyList_New(count))) goto end;
+    const char *begin = buffer;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Row row;
+        const char *end_of_row = begin + places[i].length, *end = plain_row(begin, &row, 1);
+        PyObject *one = end == end_of_row ? told(&row) : PyBytes_FromStringAndSize(begin, places[i].length);
+        if (!one) {
+            Py_CLEAR(found);
+            break;
+        }
+        PyList_SET_ITEM(found, i, one);
+        begin = end_of_row + 1;
+    }
+end:
+    PyMem_Free(places);
+    PyMem_Free(buffer);
+    return found;
+}
+#endif
 
 PyDoc_STRVAR(coco_rows_doc,
              "coco_rows(data, start, base) -> (end, offsets, lengths, images, ids, categories); see cocorows.py");
@@ -446,6 +532,9 @@ static PyMethodDef METHODS[] = {
     {"vertices", vertices, METH_O, vertices_doc},
     {"polygon", (PyCFunction)(void (*)(void))polygon, METH_FASTCALL, polygon_doc},
     {"coco_row", coco_row, METH_O, coco_row_doc},
+#ifndef _WIN32
+    {"coco_rows_at", coco_rows_at, METH_VARARGS, coco_rows_at_doc},
+#endif
     {"coco_rows", coco_rows, METH_VARARGS, coco_rows_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -1,7 +1,7 @@
 """COCO's plain annotation rows told by their looks: a box, a region of rings, and no keys but the usual seven.
 
 Each value is taken as text, without decoding any; only if it cannot be anything but what it should be, and all other
-rows are left to a decoder. :func:`plain_rows` is for rows that were proved to be JSON when the file was indexed;
+rows are left to a decoder. :class:`PlainReader` is for rows that were proved to be JSON when the file was indexed;
 :func:`plain_columns` indexes it, and proves that.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from nucleus_convert.formats import rings
+from nucleus_convert.formats.rows import RowFile
 
 PlainRow: TypeAlias = tuple[bytes, bytes, bool, bytes, bytes, int, int, float]
 """What a plain row says, in this order:
@@ -79,9 +80,33 @@ def _pattern(row: bytes) -> re.Pattern[bytes] | None:
     return re.compile(pattern + re.escape(end[0]))
 
 
-def plain_rows() -> Callable[[bytes], PlainRow | None]:
-    """What reads plain rows, and gives None for others: the compiled one, or a new :class:`Learner`."""
-    return Learner() if rings.quick is None else rings.quick.coco_row
+class PlainReader:
+    """Reads rows of a file, the plain ones as :data:`PlainRow`. Picklable.
+
+    The compiled module does it if it is there: many rows of a large file are read in one go, each where it is.
+    """
+
+    def __init__(self) -> None:
+        self._learner = Learner()
+
+    def __call__(self, file: RowFile, rows: list[tuple[int, int, int]]) -> list[PlainRow | bytes]:
+        """What each row says, or its bytes where it is not plain.
+
+        Args:
+            file: the file.
+            rows: (position, offset, length) of each.
+
+        Raises:
+            ReadError: the file is gone, or shorter than it was when it was indexed.
+        """
+        at = getattr(rings.quick, "coco_rows_at", None)
+        if at is None:
+            plain = self._learner if rings.quick is None else rings.quick.coco_row
+            return [plain(raw) or raw for raw in file.read_rows(rows)]
+        found: list[PlainRow | bytes] | None = at(file.descriptor, rows)
+        if found is None:
+            raise file.changed()
+        return found
 
 
 class RowColumns(NamedTuple):

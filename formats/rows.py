@@ -56,9 +56,7 @@ class RowFile:
 
     def read_rows(self, rows: list[tuple[int, int, int]]) -> list[bytes]:
         """The bytes of rows as :meth:`RowIndex.stretch` gives them: (position, offset, length) of each."""
-        descriptor = self._descriptor
-        if descriptor is None:
-            descriptor = self._descriptor = self._open()
+        descriptor = self.descriptor
         first, end = rows[0][1], rows[-1][1] + rows[-1][2]
         if 0 < end - first < len(rows) * _NEAR and all(
             a[1] + a[2] <= b[1] for a, b in itertools.pairwise(rows)
@@ -68,12 +66,25 @@ class RowFile:
         else:
             found = [pread(descriptor, length, offset) for _, offset, length in rows]
         if list(map(len, found)) != [length for _, _, length in rows]:
-            raise ReadError(
-                "the file changed while it was read",
-                Where(file=str(self.path)),
-                hint="convert it again, from a copy",
-            )
+            raise self.changed()
         return found
+
+    @property
+    def descriptor(self) -> int:
+        """The open file.
+
+        Raises:
+            ReadError: it cannot be opened.
+        """
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        return self._descriptor
+
+    def changed(self) -> ReadError:
+        """The error of a row that is not where it was."""
+        return ReadError(
+            "the file changed while it was read", Where(file=str(self.path)), hint="convert it again, from a copy"
+        )
 
     def _open(self) -> int:
         try:

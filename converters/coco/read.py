@@ -236,9 +236,10 @@ class CocoSource:
             )
         annotations: list[Annotation] = []
         for part, mine in zip(self.parts, rows, strict=True):
-            if mine:
-                read = part.reader.read_outlines if self.outlines else part.reader.read
-                read(part.file.read_rows(mine), mine, item, report, annotations)
+            if mine and self.outlines:
+                part.reader.read_outlines(part.file, mine, item, report, annotations)
+            elif mine:
+                part.reader.read(part.file.read_rows(mine), mine, item, report, annotations)
         return Record(item, placed(annotations, carried))
 
     def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:

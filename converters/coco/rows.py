@@ -32,7 +32,8 @@ from nucleus_convert.converters.model import (
 from nucleus_convert.converters.outline import Outline
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
-from nucleus_convert.formats.cocorows import plain_rows
+from nucleus_convert.formats.cocorows import PlainReader
+from nucleus_convert.formats.rows import RowFile
 
 NOTES = frozenset({"row", "closed", "counts", "rle", "visibility", "keys"})
 """What the reader notes among the extras: place in the file, rings that repeat their first point, runs given
@@ -81,7 +82,7 @@ class RowReader:
         self.tags = tags
         self.offset = offset
         self._labels_by_text = {str(number).encode(): name for number, name in self.names.items()}
-        self._plain = plain_rows()
+        self._plain = PlainReader()
 
     def read(
         self,
@@ -179,17 +180,16 @@ class RowReader:
 
     def read_outlines(
         self,
-        raws: Sequence[bytes],
-        rows: Sequence[tuple[int, int, int]],
+        file: RowFile,
+        rows: list[tuple[int, int, int]],
         item: Item,
         report: Report,
         annotations: list[Annotation],
     ) -> None:
-        """As :meth:`read`, with :class:`Outline` for rows that are plain."""
-        plain, labels, offset, add = self._plain, self._labels_by_text, self.offset, annotations.append
-        for raw, place in zip(raws, rows, strict=True):
-            told = plain(raw)
-            if told is not None:
+        """As :meth:`read`, from the file itself, with :class:`Outline` for rows that are plain."""
+        labels, offset, add = self._labels_by_text, self.offset, annotations.append
+        for told, place in zip(self._plain(file, rows), rows, strict=True):
+            if type(told) is tuple:
                 rings, area, crowd, box, category, identity, parts, gap = told
                 label = labels.get(category)
                 if label is not None:
@@ -208,6 +208,7 @@ class RowReader:
                         )
                     )
                     continue
+            raw = told if type(told) is bytes else file.read_rows([place])[0]
             self.read((raw,), (place,), item, report, annotations)
 
     # ------------------------------------------------------------------ the careful way

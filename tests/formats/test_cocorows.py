@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nucleus_convert.converters.errors import ReadError
 from nucleus_convert.formats import rings
-from nucleus_convert.formats.cocorows import Learner, PlainRow
+from nucleus_convert.formats.cocorows import Learner, PlainReader, PlainRow
+from nucleus_convert.formats.rows import RowFile
 
 IMPLEMENTATIONS: list[Any] = [pytest.param(Learner, id="python")]
 if rings.quick is not None:
@@ -129,6 +133,37 @@ def test_the_end_is_the_end(reader: Reader) -> None:
     assert reader()(text + b"\0") is None
     assert reader()(text[:-1]) is None
     assert reader()(text + b"}") is None
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_rows_are_read_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    if not compiled:
+        monkeypatch.setattr(rings, "quick", None)
+    texts = [json.dumps(row).encode() for row in (PLAIN, {**PLAIN, "more": 1}, {**PLAIN, "id": 9})]
+    path = tmp_path / "rows"
+    path.write_bytes(b"".join(texts))
+    places = [(i, sum(map(len, texts[:i])), len(text)) for i, text in enumerate(texts)]
+    read = pickle.loads(pickle.dumps(PlainReader()))
+    file = RowFile(path)
+    first, second, third = read(file, [places[2], places[1], places[0]])
+    assert agrees(first, {**PLAIN, "id": 9})
+    assert second == texts[1]
+    assert agrees(third, PLAIN)
+    path.write_bytes(b"".join(texts)[:-1])
+    with pytest.raises(ReadError, match="changed while it was read"):
+        read(file, [places[0], places[2]])
+
+
+@pytest.mark.skipif(not hasattr(rings.quick, "coco_rows_at"), reason="there is no pread on this system, or no compiler")
+@pytest.mark.parametrize("rows", [[1], [(1, 2)], [(0, "0", 1)], [(0, 2**64, 1)], ((0, 0, 1),)])
+def test_the_compiled_module_takes_places_only(tmp_path: Path, rows: Any) -> None:
+    (tmp_path / "rows").write_bytes(b"{}")
+    file = RowFile(tmp_path / "rows")
+    with pytest.raises((TypeError, OverflowError)):
+        rings.quick.coco_rows_at(file.descriptor, rows)
+    with pytest.raises(ValueError, match="length"):
+        rings.quick.coco_rows_at(file.descriptor, [(0, 0, -1)])
+    assert rings.quick.coco_rows_at(-1, [(0, 0, 1)]) is None
 
 
 @given(st.data())
