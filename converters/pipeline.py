@@ -45,8 +45,8 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with the stage ("reading", "writing", "checking"), the items done, and of how many, if known."""
 AnyPath: TypeAlias = str | os.PathLike[str]
 
-EXCERPTS = 6
-"""Stretches of a large output that are read back."""
+EXCERPTS = 4
+"""Stretches of a large output that are read back: of 256 items each, so about as many as :func:`verify.sample_size`."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
-_IMAGE_KEYS = ("id", "file_name", "width", "height")
+_IMAGE_KEYS = frozenset({"id", "file_name", "width", "height", RESERVED})
 _STRETCH = 64
 """Items whose rows are looked up together."""
 
@@ -154,7 +154,7 @@ def below(where: Where, path: str) -> Where:
 def _item(row: Any, subset: str | None, where: Where) -> Item:
     if not isinstance(row, dict):
         raise SchemaError("expected an image object", where)
-    extras = {key: value for key, value in row.items() if key not in _IMAGE_KEYS and key != RESERVED}
+    extras = {key: value for key, value in row.items() if key not in _IMAGE_KEYS}
     identity = row["id"]
     path = row.get("file_name")
     if path is None:
@@ -167,29 +167,31 @@ def _item(row: Any, subset: str | None, where: Where) -> Item:
             extras["path_from_url"] = True
     elif not isinstance(path, str):
         raise SchemaError(f"expected a file name, found {path!r:.80}", below(where, ".file_name"))
-    sizes: list[int | None] = []
-    for key in ("width", "height"):
-        size = row.get(key)
-        if size is None:
-            sizes.append(None)
-            if key in row:
-                extras[key] = None
-        elif not wire.is_number(size) or abs(size - round(size)) > 1e-6 or size < 0:
-            raise SchemaError(
-                f"expected a whole number of pixels, found {size!r:.80}", below(where, f".{key}")
-            )
-        else:
-            sizes.append(round(size) or None)
-            if not size or size != round(size):
-                extras[key] = size  # given back as it was
+    width, height = (_pixels(row, key, extras, where) for key in ("width", "height"))
     return Item(
         id=int(identity) if type(identity) is float else identity,
         path=path,
-        width=sizes[0],
-        height=sizes[1],
+        width=width,
+        height=height,
         subset=subset,
         extras={"coco": extras} if extras else {},
     )
+
+
+def _pixels(row: Any, key: str, extras: dict[str, Any], where: Where) -> int | None:
+    """A side of an image; what is given otherwise than as a whole number goes among the extras."""
+    size = row.get(key)
+    if type(size) is int and size > 0:
+        return size
+    if size is None:
+        if key in row:
+            extras[key] = None
+        return None
+    if not wire.is_number(size) or abs(size - round(size)) > 1e-6 or size < 0:
+        raise SchemaError(f"expected a whole number of pixels, found {size!r:.80}", below(where, f".{key}"))
+    if not size or size != round(size):
+        extras[key] = size  # given back as it was
+    return round(size) or None
 
 
 class CocoSource:
