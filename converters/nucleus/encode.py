@@ -109,6 +109,7 @@ class Encoder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._packer = Packer(settings.labels)
+        self._outlines = OutlineLines(self._packer)
         self._box_lines = BoxLines(self._packer)
         self._assembly = Assembly(settings.labels)
 
@@ -117,7 +118,7 @@ class Encoder:
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        stretch = Stretch(self.settings, report, self._packer, self._box_lines, self._assembly)
+        stretch = Stretch(self.settings, report, self._packer, self._outlines, self._box_lines, self._assembly)
         held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
@@ -137,13 +138,19 @@ class Stretch:
     """The lines of a stretch of records, as they come to be."""
 
     def __init__(
-        self, settings: Settings, report: Report, packer: Packer, box_lines: BoxLines, assembly: Assembly
+        self,
+        settings: Settings,
+        report: Report,
+        packer: Packer,
+        outlines: OutlineLines,
+        box_lines: BoxLines,
+        assembly: Assembly,
     ) -> None:
         self.settings = settings
         self.report = report
         self.packer = packer
         self.box_lines = box_lines
-        self.outlines = OutlineLines(self.packer)
+        self.outlines = outlines
         self.assembly = assembly
         self.items: list[Any] = []
         self.annotations: list[Any] = []
@@ -181,6 +188,12 @@ class Stretch:
                 self._boxed(item, reference, record.annotations[0], lines)
                 return
             record = drawn(record)
+        if record.annotations and list(map(type, record.annotations)).count(Outline) == len(record.annotations):
+            self.outlines.add(record.annotations, ENCODER.encode(reference), self.annotations.append)
+            self._both += len(record.annotations)
+            self._item(item, reference, None)
+            self.count += 1
+            return
         canvas: Canvas | None = None
         straight = settings.straight
         used: set[str] = set()
@@ -188,12 +201,11 @@ class Stretch:
         numbered: bool | None = None
         quoted: bytes | None = None
         nameless: bool | None = None
-        add_outline = self.outlines.add
         for ordinal, annotation in enumerate(record.annotations):
             if type(annotation) is Outline:
                 if quoted is None:
                     quoted = ENCODER.encode(reference)
-                add_outline(annotation, quoted, append)
+                self.outlines.add((annotation,), quoted, append)
                 self._both += 1
                 continue
             if type(annotation) is Sketch:

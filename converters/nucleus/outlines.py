@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from nucleus_convert.converters.model import Record
@@ -68,7 +68,7 @@ class Pieces(NamedTuple):
 
 
 class OutlineLines:
-    """Makes the lines of a stretch's outlines; it keeps what repeats.
+    """Makes the lines of outlines; it keeps what repeats.
 
     Args:
         packer: knows the constant metadata of labels, and takes note of the kinds of metadata keys.
@@ -78,23 +78,26 @@ class OutlineLines:
         self._packer = packer
         self._pieces: dict[tuple[Any, ...], Pieces] = {}
 
-    def add(self, outline: Outline, reference: bytes, append: Callable[[Any], None]) -> None:
-        """Append the lines of an outline, one a part. ``reference`` is its item's reference id as JSON."""
-        key = (outline.label, outline.crowd, outline.source)
-        head, meta, before_box, origin = self._pieces.get(key) or self._common(outline, key)
-        rings, box, area = outline.rings, outline.box, outline.area
-        identity: Any = outline.id
-        name = b"%d" % identity
-        row = b"%d}}" % outline.row
-        first = (head, rings, _REFERENCE, reference, _NAME, name, meta, area, before_box, box, _ID, name, origin, row)
-        if outline.parts == 1:
-            append(polygon(*first, b"}}}"))
-            return
-        append(polygon(*first, b',"part":[1,%d]}}}' % outline.parts))
-        for number, ring in enumerate(vertices(rings)[1:], 2):
-            part = b"%b-part%d" % (name, number)
-            last = b'"object":"%b","part":[%d,%d]}}}' % (name, number, outline.parts)
-            append(b"".join((head, ring, _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)))
+    def add(self, outlines: Iterable[Any], reference: bytes, append: Callable[[bytes], None]) -> None:
+        """Append the lines of outlines, one a part. ``reference`` is their item's reference id as JSON."""
+        known = self._pieces
+        for outline in outlines:
+            key = outline.label, outline.crowd, outline.source
+            head, meta, before_box, origin = known.get(key) or self._common(outline, key)
+            rings, area, parts = outline.rings, outline.area, outline.parts
+            name = b"%d" % outline.id
+            end = b"%d}}}}}" % outline.row if parts == 1 else b'%d}},"part":[1,%d]}}}' % (outline.row, parts)
+            append(
+                polygon(
+                    head, rings, _REFERENCE, reference, _NAME, name, meta, area, before_box, outline.box, _ID, name,
+                    origin, end,
+                )
+            )  # fmt: skip
+            if parts > 1:
+                for number, ring in enumerate(vertices(rings)[1:], 2):
+                    part = b"%b-part%d" % (name, number)
+                    last = b'"object":"%b","part":[%d,%d]}}}' % (name, number, parts)
+                    append(b"".join((head, ring, _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)))
 
     def _common(self, outline: Outline, key: tuple[Any, ...]) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))
