@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nucleus_convert.converters import fit, masks, raster
+from nucleus_convert.converters import fit, masks, nearest, raster
 from nucleus_convert.converters.labelset import LabelSet, from_records
 from nucleus_convert.converters.model import (
     KINDS,
@@ -380,13 +380,13 @@ def test_points_are_keypoints_where_points_are_unknown() -> None:
 @pytest.mark.parametrize("shape", [Tag(), Caption("x"), Cuboid(1, 2, 3, 4, 5, 6, 0), Keypoints((1, 2, 0))])
 def test_what_nothing_comes_near_is_dropped(shape: Shape) -> None:
     report = Report()
-    target = spec(ALL - {fit.features_of(shape)[0], Feature.EXTRAS})
+    target = spec(ALL - {nearest.features_of(shape)[0], Feature.EXTRAS})
     [record] = fitted(_annotation(shape), target, report)
     assert record.annotations == ()
     assert said(report) == {
-        ("dropped", str(fit.features_of(shape)[0])): 1,
+        ("dropped", str(nearest.features_of(shape)[0])): 1,
         ("dropped", KINDS[type(shape)]): 1,
-    } or said(report) == {("dropped", str(fit.features_of(shape)[0])): 2}
+    } or said(report) == {("dropped", str(nearest.features_of(shape)[0])): 2}
 
 
 def test_a_shape_beside_one_that_is_held_is_not_approximated() -> None:
