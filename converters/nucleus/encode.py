@@ -7,7 +7,7 @@ Most annotations are a box, or a polygon of one ring with its box, and go a stra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,17 @@ import msgspec
 
 from nucleus_convert.converters.boxes import Boxes, drawn
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.compose import Overflow, Overlap
 from nucleus_convert.converters.errors import ReadError, UnrepresentableError, Where
 from nucleus_convert.converters.filenames import inside, safe_path
-from nucleus_convert.converters.model import Box, Item, Label, Polygon, Record
+from nucleus_convert.converters.model import Box, Item, Polygon, Record
 from nucleus_convert.converters.nucleus import names
 from nucleus_convert.converters.nucleus.assembly import Assembly
 from nucleus_convert.converters.nucleus.boxlines import BoxLines
+from nucleus_convert.converters.nucleus.chunks import Chunk, Frame, ItemPayload, Settings
 from nucleus_convert.converters.nucleus.draw import Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
-from nucleus_convert.converters.nucleus.options import Pointclouds, ReferenceId, Scenes
 from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, without_sketches
-from nucleus_convert.converters.nucleus.regions import Segmentation
 from nucleus_convert.converters.outline import Outline, Sketch
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
@@ -37,70 +35,6 @@ _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
 _LINE: Fate = (("object", "written"), ("line", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an encoder needs to know. Picklable."""
-
-    labels: Mapping[str, Label]
-    shapes: frozenset[str] | None
-    segmentation: Segmentation
-    overlap: Overlap
-    overflow: Overflow
-    simplify: float
-    reference_id: ReferenceId
-    scenes: Scenes
-    several_subsets: bool
-    image_root: str | None
-    pointclouds: Pointclouds
-    images: Path | None
-    """The folder that paths of items are relative to, as far as it is known."""
-    cloud_url_prefix: str
-    clouds: str
-    """The folder that point clouds are written to."""
-    mask_url_prefix: str
-    masks: str
-    """The folder that mask pictures are written to."""
-
-    @property
-    def straight(self) -> bool:
-        """Whether a polygon, and a box that it gives, become a polygon payload."""
-        return self.shapes is None and self.segmentation in ("auto", "polygon")
-
-
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """An item that belongs into a scene.
-
-    ``metadata`` and ``more`` (unknown keys) are JSON, or where it stands in the writer's spool.
-    """
-
-    index: int
-    reference_id: str
-    kind: str
-    url: str
-    metadata: bytes | tuple[int, int]
-    more: bytes | tuple[int, int] = b"{}"
-    scene: str | None = None
-    frame: int = 0
-    sensor: str | None = None
-
-
-class Chunk(msgspec.Struct):
-    """A stretch of records, encoded."""
-
-    count: int
-    items: bytes
-    annotations: bytes
-    predictions: bytes
-    references: list[str]
-    frames: list[Frame]
-    kinds: Kinds
-    item_kinds: Kinds
-    taxonomies: dict[str, list[str]]
-    masks: list[str]
-    clouds: list[str]
-    stood: dict[str, str]
-    """Point clouds that cuboids of images stand in, and an image of each."""
 
 
 class Encoder:
@@ -124,14 +58,6 @@ class Encoder:
         for record in held:
             stretch.record(record, boxes)
         return stretch.finish()
-
-
-class ItemPayload(msgspec.Struct, omit_defaults=True, gc=False):
-    """An image that is not part of a scene."""
-
-    image_url: str
-    reference_id: str
-    metadata: Any = None
 
 
 class Stretch:

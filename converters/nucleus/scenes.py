@@ -15,7 +15,7 @@ import msgspec
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import Where
 from nucleus_convert.converters.model import Scene
-from nucleus_convert.converters.nucleus.encode import Frame
+from nucleus_convert.converters.nucleus.chunks import Frame
 from nucleus_convert.converters.nucleus.metadata import (
     FORMAT,
     KEY,

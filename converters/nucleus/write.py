@@ -17,7 +17,8 @@ from nucleus_convert.converters.labelset import LabelSet, Memory
 from nucleus_convert.converters.model import Id, Record, Tag
 from nucleus_convert.converters.nucleus import metadata as meta_keys
 from nucleus_convert.converters.nucleus import names
-from nucleus_convert.converters.nucleus.encode import Chunk, Encoder, Frame, Settings
+from nucleus_convert.converters.nucleus.chunks import Chunk, Frame, Settings
+from nucleus_convert.converters.nucleus.encode import Encoder
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import not_finite
 from nucleus_convert.converters.nucleus.options import WriteOptions, wanted
