@@ -28,7 +28,7 @@ from nucleus_convert.converters.parallel import encode_chunks
 from nucleus_convert.converters.protocol import Feature, Spec, Target
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import rle as wire
-from nucleus_convert.formats.jsonstream import scan_lines
+from nucleus_convert.formats.jsonlines import scan_lines
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 RESERVED = "_nucleus_convert"

@@ -1,19 +1,17 @@
-"""Large JSON, block by block: where the elements of an array, or the lines of a file, begin and end.
+"""Large JSON, block by block: where the elements of an array begin and end. :mod:`jsonlines` does it for lines.
 
-Nothing is held but one block. Boundaries are guessed cheaply (what looks like the seam between two objects)
-and
-*proved* by decoding the block as a JSON array: a wrong guess cannot decode, since its brackets or quotes are
-left open, and then the block is walked token by token. msgspec does the decoding, so proof and probe are one
-pass.
+Nothing is held but one block. Boundaries are guessed cheaply (what looks like the seam between two objects) and
+*proved* by decoding the block as a JSON array: a wrong guess cannot decode, since its brackets or quotes are left
+open, and then the block is walked token by token. msgspec does the decoding, so proof and probe are one pass; a
+:data:`Quick` reader may do both for elements written in a way that it knows.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence, Sized
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Literal, TypeAlias, TypeVar, get_args, overload
+from typing import BinaryIO, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 import msgspec
 
@@ -270,7 +268,7 @@ class JsonDocument:
         data = self._buffer[start:end]
         try:
             msgspec.json.decode(data, type=msgspec.Raw)
-            _check_text(data)
+            check_text(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._locate(error, start, path) from error
         self._pos = end
@@ -337,7 +335,7 @@ class JsonDocument:
         probes: list[P | Exception]
         try:
             probes = list(probe.decode(b"[" + data + b"]"))
-            _check_text(data)
+            check_text(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # A wrong boundary, or an element that is wrong or not what the probe wants: the walk tells.
             return None
@@ -367,7 +365,7 @@ class JsonDocument:
                 break
             raw = self._buffer[position:end]
             try:
-                _check_text(raw)
+                check_text(raw)
                 probes.append(probe.decode(b"[" + raw + b"]")[0])
             except msgspec.ValidationError as error:
                 probes.append(error.with_traceback(None))  # as in _probe_line
@@ -440,7 +438,7 @@ def _reason(error: Exception) -> str:
     return re.sub(r"^JSON is malformed: ", "", re.sub(r" ?\(byte \d+\)$", "", str(error)))
 
 
-def _check_text(data: bytes) -> None:
+def check_text(data: bytes) -> None:
     """Raise UnicodeDecodeError unless ``data`` is UTF-8: msgspec checks only the strings that it keeps."""
     if not data.isascii():
         data.decode()
@@ -545,74 +543,3 @@ def _by_raws(data: bytes) -> tuple[list[int], list[int]]:
         assert match is not None
         position = match.end() + 1  # the comma
     return starts, ends
-
-
-def scan_lines(path: Path, probe: msgspec.json.Decoder[P]) -> Iterator[Rows[P]]:
-    """The lines of a JSON Lines file, block by block; blank lines are passed over.
-
-    A line that is not JSON, or not what the probe wants, has its error among ``probes``.
-
-    Raises:
-        ReadError: the file cannot be opened.
-    """
-    try:
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise ReadError(f"cannot be read ({error.strerror})", Where(file=str(path))) from error
-    with file:
-        rest, base, line = b"", 0, 1
-        while True:
-            data = file.read(BLOCK)
-            block = rest + data
-            cut = block.rfind(b"\n") + 1 if data else len(block)
-            if cut == 0:
-                if not data:
-                    return
-                rest = block
-                if len(rest) > LARGEST_VALUE:
-                    raise SchemaError(
-                        f"line {line} is longer than {LARGEST_VALUE >> 20} MiB",
-                        Where(file=str(path), line=line),
-                    )
-                continue
-            rest = block[cut:]
-            yield _lines(block[:cut], base, line, probe)
-            base += cut
-            line += block.count(b"\n", 0, cut)
-            if not data:
-                return
-
-
-def _lines(data: bytes, base: int, line: int, probe: msgspec.json.Decoder[P]) -> Rows[P]:
-    starts: list[int] = []
-    ends: list[int] = []
-    numbers: list[int] = []
-    position = 3 if base == 0 and data.startswith(b"\xef\xbb\xbf") else 0
-    tidy = True
-    for number, text in enumerate(data[position:].split(b"\n"), line):
-        row = text.strip(b" \t\r")
-        if row:
-            start = position + text.find(row[:1])
-            starts.append(start)
-            ends.append(start + len(row))
-            numbers.append(number)
-            tidy = tidy and row[0] == 0x7B and row[-1] == 0x7D
-        position += len(text) + 1
-    probes: Sequence[P | Exception] = ()
-    # Decoding them together is quicker, but takes values that go over lines, and several in a line. Neither
-    # can be where every line begins and ends as an object does and there are as many values as lines.
-    if tidy and starts:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            _check_text(data)
-            probes = probe.decode_lines(data[starts[0] :])
-    if len(probes) != len(starts):
-        probes = [_probe_line(data[start:end], probe) for start, end in zip(starts, ends, strict=True)]
-    return Rows(data=data, base=base, first=line, starts=starts, ends=ends, probes=probes, numbers=numbers)
-
-
-def _probe_line(text: bytes, probe: msgspec.json.Decoder[Any]) -> Any:
-    try:
-        _check_text(text)
-        return probe.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return error.with_traceback(None)  # which would hold the whole block, in a circle

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
-from nucleus_convert.formats.jsonstream import scan_lines
+from nucleus_convert.formats.jsonlines import scan_lines
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 MANIFEST, ITEMS, LABELS, FOLDER = "manifest.jsonl", "images.jsonl", "labels.json", "masks"

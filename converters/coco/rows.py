@@ -1,9 +1,8 @@
 """One COCO annotation row to one annotation of the model.
 
-:meth:`RowReader.read` takes the straight way where a row is as COCO writes it, and the careful way where it
-is
-not: there each odd value is understood, kept verbatim (``extras["coco"]``, from where the COCO writer gives
-it back), or refused with its JSON path.
+:meth:`RowReader.read` takes the straight way where a row is as COCO writes it, and the careful way where it is not:
+there each odd value is understood, kept verbatim (``extras["coco"]``, from where the COCO writer gives it back), or
+refused with its JSON path.
 """
 
 from __future__ import annotations

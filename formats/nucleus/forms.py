@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
-from nucleus_convert.formats.jsonstream import LARGEST_VALUE, JsonDocument, Rows, scan_lines
+from nucleus_convert.formats.jsonlines import scan_lines
+from nucleus_convert.formats.jsonstream import LARGEST_VALUE, JsonDocument, Rows
 from nucleus_convert.formats.nucleus import wire
 
 Role: TypeAlias = Literal["item", "payload", "export", "scene"]

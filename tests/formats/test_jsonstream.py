@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError
 from nucleus_convert.formats import jsonstream
-from nucleus_convert.formats.jsonstream import JsonDocument, LineIndex, Rows, line_at, scan_lines
+from nucleus_convert.formats.jsonlines import scan_lines
+from nucleus_convert.formats.jsonstream import JsonDocument, LineIndex, Rows, line_at
 
 STABLE = settings(
     deadline=None,
