@@ -36,7 +36,8 @@ from nucleus_convert.converters.model import (
     Shape,
 )
 from nucleus_convert.converters.nearest import approximate, describe, drawable, extent_rank, features_of
-from nucleus_convert.converters.outline import Common, Outline, Sketch
+from nucleus_convert.converters.outline import Common, Outlines, Sketch
+from nucleus_convert.converters.outline import drawn as all_drawn
 from nucleus_convert.converters.protocol import (
     ANNOTATION_FEATURES,
     HEADER_FEATURES,
@@ -108,7 +109,7 @@ class Fit:
         self.takes_outlines = spec.holds.issuperset(
             (Feature.BOX, Feature.POLYGON, Feature.PARTS, Feature.LINE, Feature.ID, Feature.ATTRIBUTES)
         )
-        self._outlines: dict[bool | None, _Key] = {}
+        self._outlines: dict[str, tuple[_Plan, _Key]] = {}
         self._kinds: dict[int, tuple[_Plan, _Key, Annotation]] = {}
         self._commons: dict[Common, _Plan] = {}
         self._alone_travels: dict[type[Any], bool] = {}
@@ -139,17 +140,17 @@ class Fit:
         box_held, rotation, polygon_held, held = self._box, self._rotation, self._polygon, self._shapes_held
         plan: _Plan | None = None
         last: Any = None
-        first = 0  # of the annotations in a row that are dealt with alike
-        untouched = False
-        outlines = self._outlines
+        alike = 0  # annotations in a row that are dealt with alike, so far
         for i, annotation in enumerate(record.annotations):
+            count = 1
             if type(annotation) is Sketch:
                 planned: _Plan = self._commons.get(annotation.common) or self._sketched(annotation.common)
                 key: _Key | None = None
-            elif type(annotation) is Outline:
-                key = outlines.get(annotation.crowd) or self._outlined(annotation)
-                if key is last and untouched:
-                    continue
+            elif type(annotation) is Outlines:
+                planned, key = self._outlines.get(annotation.source) or self._outlined(annotation)
+                if planned.shapes or planned.dropped:
+                    return self(all_drawn(record), report)
+                count = len(annotation.ids)
             else:
                 shapes = annotation.shapes
                 look = not shapes
@@ -173,16 +174,15 @@ class Fit:
                 extras = annotation.extras
                 foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
                 key = (look, foreign, values(annotation))
-            if key is not None:
                 planned = plan if key == last else self._planned(key, annotation)  # type: ignore[assignment]
             if planned is not plan or (key is not None and last is not None and key != last):
                 if plan is not None and plan.carried:
-                    self._count(plan, i - first, item, record.annotations[i - 1], report)
-                plan, first = planned, i
-                untouched = annotations is None and not (plan.shapes or plan.dropped)
+                    self._count(plan, alike, item, record.annotations[i - 1], report)
+                plan, alike = planned, 0
+            alike += count
             last = key
             if planned.shapes or planned.dropped:
-                if type(annotation) is Outline or type(annotation) is Sketch:
+                if type(annotation) is Sketch:
                     annotation = annotation.drawn()
                 changed = self._change(annotation, planned, item, report)
                 if annotations is None:
@@ -192,7 +192,7 @@ class Fit:
             elif annotations is not None:
                 annotations.append(annotation)
         if plan is not None and plan.carried:
-            self._count(plan, len(record.annotations) - first, item, record.annotations[-1], report)
+            self._count(plan, alike, item, record.annotations[-1], report)
         if annotations is None:
             return record if item is record.item else Record(item, record.annotations)
         if not annotations and not self._anything and not self._has(Feature.EMPTY_ITEM):
@@ -200,11 +200,13 @@ class Fit:
             return None
         return Record(item, tuple(annotations))
 
-    def _outlined(self, outline: Outline) -> _Key:
-        """The key of the plan for outlines, which differ in nothing but their crowd flag."""
-        foreign = not self._extras and outline.source != self.spec.name
-        key = self._outlines[outline.crowd] = (False, foreign, self._values(outline))
-        return key
+    def _outlined(self, outlines: Outlines) -> tuple[_Plan, _Key]:
+        """The plan for outlines of a source, and what it depends on: all are objects of the same fields."""
+        kind = outlines.named()[0]
+        foreign = not self._extras and outlines.source != self.spec.name
+        key = False, foreign, self._values(kind)
+        known = self._outlines[outlines.source] = self._planned(key, kind), key
+        return known
 
     def _boxes(self, record: Record, boxes: Boxes, report: Report) -> Record | None:
         """The record of boxes; drawn and gone through one by one if the target cannot hold any of them as it is."""
@@ -261,6 +263,8 @@ class Fit:
                 finding.count += count
             return
         name = self.spec.name
+        if type(annotation) is Outlines:
+            annotation = annotation.named()[-1]
         for what in plan.carried:
             report.tally(Code.CARRIED, what, name, item, annotation, count)
         if not any(report.wants_example(Code.CARRIED, what, name) for what in plan.carried):

@@ -1,7 +1,8 @@
 """Plain objects as the text they were read from: the short way from one file to another.
 
-A record may hold an :class:`Outline` or a :class:`Sketch` in place of an annotation only where a writer asked for it
-(:meth:`LabelSet.outlined`) and every step on the way says that it knows both. What comes of it is the same.
+A record may hold :class:`Outlines` in place of some annotations, or a :class:`Sketch` in place of one, only where a
+writer asked for it (:meth:`LabelSet.outlined`) and every step on the way says that it knows both. What comes of it is
+the same.
 """
 
 from __future__ import annotations
@@ -10,45 +11,64 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.model import Annotation, Box, Line, Polygon, Ring
+from nucleus_convert.converters.model import Annotation, Box, Line, Number, Polygon, Record, Ring
+from nucleus_convert.formats.cocorows import PlainRows
 
 
-class Outline(Annotation, frozen=True, kw_only=True):
-    """An annotation of a box and a region without holes whose numbers are still the text they were read from.
+class Outlines(Annotation, frozen=True, kw_only=True):
+    """Objects of an item that come one after the other, each of a box and a region without holes, as COCO rows.
 
-    Label, id and crowd flag are set as ever; ``shapes`` and ``extras`` are empty, and :meth:`drawn` is the annotation
-    with both.
+    None of them is a crowd. Of the fields of an annotation none is set; :meth:`drawn` is the annotations themselves.
 
     Attributes:
-        box: left, top, width, height as JSON numbers with commas between, without spaces.
-        rings: a JSON array of the parts' rings, which ``formats.rings.measure`` approved of.
-        parts: how many there are.
-        gap: pixels by which the box differs from the rings' envelope, at the edge where it differs most.
-        area: the source's area as a JSON number.
-        source: the format that it was read from; ``area`` and ``row`` belong to its extras.
-        row: the place among the source's annotations.
+        rows: the rows of a stretch of items.
+        start: the first object's among them.
+        labels: of each object.
+        ids: of each.
+        places: of each, its place among the source's annotations.
+        source: the format that they were read from.
     """
 
-    box: bytes
-    rings: bytes
-    parts: int
-    gap: float
-    area: bytes
+    rows: PlainRows
+    start: int
+    labels: list[str]
+    ids: list[int]
+    places: list[int]
     source: str
-    row: int
 
-    def drawn(self) -> Annotation:
-        """The same annotation as any other: with shapes of numbers, and its extras."""
-        extras = {"row": self.row, "area": msgspec.json.decode(self.area)}
-        x, y, width, height = msgspec.json.decode(b"[" + self.box + b"]")
-        rings = msgspec.json.decode(self.rings, type=tuple[Ring, ...])
+    def gap(self) -> float:
+        """Pixels by which the box of an object differs from its region's envelope, where it differs most of all."""
+        return max(self.rows.gaps[self.start : self.start + len(self.ids)])
+
+    def named(self) -> tuple[Annotation, ...]:
+        """For each object, what tells it from others: label and id."""
+        return tuple([Annotation(label=a, id=b, crowd=False) for a, b in zip(self.labels, self.ids, strict=True)])
+
+    def drawn(self) -> tuple[Annotation, ...]:
+        """The same annotations as any others: with shapes of numbers, and their extras."""
+        return tuple([self._drawn(i) for i in range(len(self.ids))])
+
+    def _drawn(self, number: int) -> Annotation:
+        row = _DECODE_ROW(self.rows.row(self.start + number))
         return Annotation(
-            label=self.label,
-            shapes=(Box(x, y, width, height), Polygon(tuple((ring,) for ring in rings))),
-            id=self.id,
-            crowd=self.crowd,
-            extras={self.source: extras},
+            label=self.labels[number],
+            shapes=(Box(*row.bbox), Polygon(tuple([(ring,) for ring in row.segmentation]))),
+            id=row.id,
+            crowd=False,
+            extras={self.source: {"row": self.places[number], "area": row.area}},
         )
+
+
+class _Row(msgspec.Struct):
+    """What a plain COCO row says of its object's shape."""
+
+    id: int
+    bbox: tuple[Number, Number, Number, Number]
+    segmentation: list[Ring]
+    area: Number
+
+
+_DECODE_ROW = msgspec.json.Decoder(_Row).decode
 
 
 class Common(msgspec.Struct, frozen=True, eq=False):
@@ -88,3 +108,14 @@ class Sketch(Annotation, frozen=True, kw_only=True):
             part = msgspec.json.decode(self.numbers, type=tuple[Ring])
             shape = Line(part[0]) if kind is Line else Polygon((part,))
         return msgspec.structs.replace(self.common.annotation, shapes=(shape,), attributes=self.attributes)
+
+
+def drawn(record: Record) -> Record:
+    """The record with annotations as they usually are."""
+    annotations: list[Annotation] = []
+    for one in record.annotations:
+        if type(one) is Outlines:
+            annotations += one.drawn()
+        else:
+            annotations.append(one.drawn() if type(one) is Sketch else one)
+    return Record(record.item, tuple(annotations))

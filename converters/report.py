@@ -18,7 +18,7 @@ from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
 from nucleus_convert.converters.model import Box, Polygon
-from nucleus_convert.converters.outline import Outline, Sketch
+from nucleus_convert.converters.outline import Outlines, Sketch
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.model import Annotation, Item, Record
@@ -93,13 +93,10 @@ class Ledger:
         if len(annotations) == 1 and type(annotations[0]) is Boxes:
             counts[_BOXED] = counts.get(_BOXED, 0) + len(annotations[0].kinds)
             return
-        outlined = list(map(type, annotations)).count(Outline)
-        if outlined:
-            counts[_OUTLINED] = counts.get(_OUTLINED, 0) + outlined
-            if outlined == len(annotations):
-                return
         for annotation in annotations:
-            if type(annotation) is not Outline:
+            if type(annotation) is Outlines:
+                counts[_OUTLINED] = counts.get(_OUTLINED, 0) + len(annotation.ids)
+            else:
                 key = annotation.common.kinds if type(annotation) is Sketch else tuple(map(type, annotation.shapes))
                 counts[key] = counts.get(key, 0) + 1
 

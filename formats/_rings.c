@@ -1,7 +1,7 @@
-/* The quick half of rings.py and cocorows.py: the same functions, the same answers (tests hold them against each other).
+/* Rings of numbers and COCO's plain rows as text: see rings.py and cocorows.py, which call this where it was built.
  *
- * Text is taken as it comes: every byte is looked at before it is used, and reading stops at the NUL that CPython
- * puts behind every bytes object. What is not plainly rings of numbers gives None, and rings.py decides.
+ * Text is taken as it comes: every byte is looked at before it is used, and reading stops at the NUL that stands behind
+ * it. What is not plainly a row is left to a decoder.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -111,22 +111,6 @@ static const char *four(const char *p, double box[4]) {
 static double gap(const Extent *extent, const double box[4]) {
     return fmax(fmax(fabs(extent->left - box[0]), fabs(extent->top - box[1])),
                 fmax(fabs(extent->right - (box[0] + box[2])), fabs(extent->bottom - (box[1] + box[3]))));
-}
-
-PyDoc_STRVAR(measure_doc, "measure(rings, box) -> (parts, gap) | None; see rings.py");
-
-static PyObject *measure(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
-    if (count != 2 || !PyBytes_Check(arguments[0]) || !PyBytes_Check(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "measure() takes two bytes objects");
-        return NULL;
-    }
-    Extent extent;
-    const char *p = look_over(skip(PyBytes_AS_STRING(arguments[0])), &extent);
-    if (!p || skip(p) != PyBytes_AS_STRING(arguments[0]) + PyBytes_GET_SIZE(arguments[0])) Py_RETURN_NONE;
-    double box[4];
-    p = four(PyBytes_AS_STRING(arguments[1]), box);
-    if (!p || p != PyBytes_AS_STRING(arguments[1]) + PyBytes_GET_SIZE(arguments[1])) Py_RETURN_NONE;
-    return Py_BuildValue("nd", extent.parts, gap(&extent, box));
 }
 
 #define ID_DIGITS 18   /* so many fit a long long */
@@ -267,113 +251,112 @@ static const char *plain_row(const char *p, Row *row, int proper) {
     return *p == '}' && seen == ALL ? p + 1 : NULL;
 }
 
-static PyObject *text(Span span) { return PyBytes_FromStringAndSize(span.start, span.end - span.start); }
-
-static PyObject *without_space(Span span) {
-    PyObject *copy = text(span);
-    if (!copy) return NULL;
-    char *out = PyBytes_AS_STRING(copy);
-    for (const char *p = span.start; p < span.end; p++)
-        if (*p > ' ') *out++ = *p;
-    if (out - PyBytes_AS_STRING(copy) < span.end - span.start) _PyBytes_Resize(&copy, out - PyBytes_AS_STRING(copy));
-    return copy;
-}
-
 static long long value_of(Span number) { return strtoll(number.start, NULL, 10); }
 
-PyDoc_STRVAR(coco_row_doc, "coco_row(row) -> tuple | None; see cocorows.py");
-
-static PyObject *told(const Row *row) {
-    return Py_BuildValue("NNNNNLnd", text(row->rings), text(row->area), PyBool_FromLong(row->crowd),
-                         without_space(row->box), text(row->category), value_of(row->id), row->extent.parts,
-                         gap(&row->extent, row->edges));
-}
-
-static PyObject *coco_row(PyObject *module, PyObject *data) {
-    char *begin;
-    Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(data, &begin, &length) < 0) return NULL;
-    Row row;
-    const char *end = plain_row(skip(begin), &row, 1);
-    if (!end || skip(end) != begin + length) Py_RETURN_NONE;
-    return told(&row);
-}
-
 #ifndef _WIN32
-PyDoc_STRVAR(coco_rows_at_doc, "coco_rows_at(descriptor, rows) -> list[tuple | bytes] | None; see cocorows.py");
-
 typedef struct {
-    long long offset, length;
-} Place;
+    int start, end; /* from the row's first byte */
+} Stretch;
 
-/* Reads the bytes at each place into the buffer, a NUL behind each; whether all were there. */
-static int read_all(int descriptor, const Place *places, Py_ssize_t count, char *buffer) {
-    for (Py_ssize_t i = 0; i < count; i++) {
-        for (long long done = 0; done < places[i].length;) {
-            ssize_t some = pread(descriptor, buffer + done, places[i].length - done, places[i].offset + done);
+/* What a row of PlainRows.told says: see cocorows.py. `start` is its first byte in PlainRows.data. */
+typedef struct {
+    long long start, id;
+    Stretch rings, area, box;
+    Py_ssize_t parts;
+} Told;
+
+/* Reads the rows at these offsets into the buffer, a NUL behind each; whether all were there. Rows with only a comma
+ * between them are read in one go. */
+static int read_all(int descriptor, const long long *offsets, const int *lengths, Py_ssize_t count, char *buffer) {
+    for (Py_ssize_t i = 0, next; i < count; i = next) {
+        long long length = lengths[i];
+        for (next = i + 1; next < count && offsets[next] == offsets[i] + length + 1; next++) length += 1 + lengths[next];
+        for (long long done = 0; done < length;) {
+            ssize_t some = pread(descriptor, buffer + done, length - done, offsets[i] + done);
             if (some < 0 && errno == EINTR) continue;
             if (some <= 0) return 0;
             done += some;
         }
-        buffer += places[i].length;
-        *buffer++ = 0;
+        for (; i < next; i++) {
+            buffer += lengths[i];
+            *buffer++ = 0;
+        }
     }
     return 1;
 }
 
-static PyObject *coco_rows_at(PyObject *module, PyObject *arguments) {
-    int descriptor;
-    PyObject *rows, *found = NULL;
-    if (!PyArg_ParseTuple(arguments, "iO!:coco_rows_at", &descriptor, &PyList_Type, &rows)) return NULL;
-    Py_ssize_t count = PyList_GET_SIZE(rows);
-    long long size = count;
-    Place *places = PyMem_Malloc(count * sizeof(Place) + 1);
-    char *buffer = NULL;
-    if (!places) return PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *place = PyList_GET_ITEM(rows, i); /* (position, offset, length) */
-        if (!PyTuple_Check(place) || PyTuple_GET_SIZE(place) != 3) {
-            PyErr_SetString(PyExc_TypeError, "coco_rows_at() takes rows of three numbers");
-            goto end;
-        }
-        places[i].offset = PyLong_AsLongLong(PyTuple_GET_ITEM(place, 1));
-        places[i].length = PyLong_AsLongLong(PyTuple_GET_ITEM(place, 2));
-        if (PyErr_Occurred()) goto end;
-        if (places[i].length < 0 || places[i].length > PY_SSIZE_T_MAX - size) {
-            PyErr_SetString(PyExc_ValueError, "a row of no or too great length");
-            goto end;
-        }
-        size += places[i].length;
+static Stretch within(Span span, const char *begin) {
+    return (Stretch){(int)(span.start - begin), (int)(span.end - begin)};
+}
+
+PyDoc_STRVAR(coco_read_doc, "coco_read(descriptor, offsets, lengths) -> (data, told, ...) | None; see cocorows.py");
+
+static PyObject *coco_read(PyObject *module, PyObject *arguments) {
+    enum { DATA, TOLD, PLAIN, STARTS, IDS, CATEGORIES, GAPS, MADE };
+    int descriptor, complete;
+    Py_buffer offsets, lengths;
+    if (!PyArg_ParseTuple(arguments, "iy*y*:coco_read", &descriptor, &offsets, &lengths)) return NULL;
+    PyObject *made[MADE] = {NULL}, *result = NULL;
+    Py_ssize_t count = lengths.len / (Py_ssize_t)sizeof(int);
+    const long long *offset = offsets.buf;
+    const int *length = lengths.buf;
+    long long size = 0;
+    int fits = lengths.len == count * (Py_ssize_t)sizeof(int) && offsets.len == count * (Py_ssize_t)sizeof(long long);
+    for (Py_ssize_t i = 0; fits && i < count; i++) {
+        fits = length[i] >= 0 && offset[i] >= 0;
+        size += length[i] + 1LL;
     }
-    if (!(buffer = PyMem_Malloc(size + 1))) {
-        PyErr_NoMemory();
+    if (!fits || size > PY_SSIZE_T_MAX / 2) {
+        PyErr_SetString(PyExc_ValueError, "offsets are 64-bit numbers, lengths as many of 32 bits, from 0");
         goto end;
     }
-    int whole_file;
+    const Py_ssize_t sizes[MADE] = {size,
+                                    count * (Py_ssize_t)sizeof(Told),
+                                    count,
+                                    (count + 1) * (Py_ssize_t)sizeof(long long),
+                                    count * (Py_ssize_t)sizeof(long long),
+                                    count * (Py_ssize_t)sizeof(long long),
+                                    count * (Py_ssize_t)sizeof(double)};
+    for (int i = 0; i < MADE; i++)
+        if (!(made[i] = PyBytes_FromStringAndSize(NULL, sizes[i]))) goto end;
+    char *data = PyBytes_AS_STRING(made[DATA]), *plain = PyBytes_AS_STRING(made[PLAIN]);
+    Told *told = (Told *)PyBytes_AS_STRING(made[TOLD]);
+    long long *starts = (long long *)PyBytes_AS_STRING(made[STARTS]);
+    long long *ids = (long long *)PyBytes_AS_STRING(made[IDS]);
+    long long *categories = (long long *)PyBytes_AS_STRING(made[CATEGORIES]);
+    double *gaps = (double *)PyBytes_AS_STRING(made[GAPS]);
     Py_BEGIN_ALLOW_THREADS
-    whole_file = read_all(descriptor, places, count, buffer);
-    Py_END_ALLOW_THREADS
-    if (!whole_file) {
-        found = Py_NewRef(Py_None);
-        goto end;
-    }
-    if (!(found = PyList_New(count))) goto end;
-    const char *begin = buffer;
-    for (Py_ssize_t i = 0; i < count; i++) {
+    complete = read_all(descriptor, offset, length, count, data);
+    const char *begin = data;
+    for (Py_ssize_t i = 0; complete && i < count; i++) {
         Row row;
-        const char *end_of_row = begin + places[i].length, *end = plain_row(begin, &row, 1);
-        PyObject *one = end == end_of_row ? told(&row) : PyBytes_FromStringAndSize(begin, places[i].length);
-        if (!one) {
-            Py_CLEAR(found);
-            break;
+        const char *end = plain_row(begin, &row, 1);
+        plain[i] = end == begin + length[i] && !row.crowd;
+        told[i] = (Told){.start = starts[i] = begin - data};
+        ids[i] = categories[i] = 0;
+        gaps[i] = 0;
+        if (plain[i]) {
+            told[i].id = ids[i] = value_of(row.id);
+            told[i].rings = within(row.rings, begin);
+            told[i].area = within(row.area, begin);
+            told[i].box = within(row.box, begin);
+            told[i].parts = row.extent.parts;
+            categories[i] = value_of(row.category);
+            gaps[i] = gap(&row.extent, row.edges);
         }
-        PyList_SET_ITEM(found, i, one);
-        begin = end_of_row + 1;
+        begin += length[i] + 1;
     }
+    starts[count] = begin - data;
+    Py_END_ALLOW_THREADS
+    if (!complete) result = Py_NewRef(Py_None);
+    else
+        result = PyTuple_Pack(MADE, made[DATA], made[TOLD], made[PLAIN], made[STARTS], made[IDS], made[CATEGORIES],
+                              made[GAPS]);
 end:
-    PyMem_Free(places);
-    PyMem_Free(buffer);
-    return found;
+    for (int i = 0; i < MADE; i++) Py_XDECREF(made[i]);
+    PyBuffer_Release(&offsets);
+    PyBuffer_Release(&lengths);
+    return result;
 }
 #endif
 
@@ -494,46 +477,139 @@ static PyObject *vertices(PyObject *module, PyObject *rings) {
     return made;
 }
 
-PyDoc_STRVAR(polygon_doc, "polygon(head, rings, *rest) -> bytes; see rings.py");
+#ifndef _WIN32
+#define MOST_DIGITS 20 /* of a number of 64 bits, with its sign */
+#define LINE_EXTRA 160 /* more bytes than all of a line that is neither rings, area, box nor a piece given */
 
-static PyObject *polygon(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
-    Py_ssize_t size = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!PyBytes_Check(arguments[i])) count = 0;
-        else if (i != 1) size += PyBytes_GET_SIZE(arguments[i]);
-    }
-    if (count < 2) {
-        PyErr_SetString(PyExc_TypeError, "polygon() takes two bytes objects or more");
-        return NULL;
-    }
-    const char *stop, *end = PyBytes_AS_STRING(arguments[1]) + PyBytes_GET_SIZE(arguments[1]);
-    const char *ring = next_ring(PyBytes_AS_STRING(arguments[1]), end, &stop);
-    if (!ring) {
-        PyErr_SetString(PyExc_ValueError, "there is no ring");
-        return NULL;
-    }
-    PyObject *line = PyBytes_FromStringAndSize(NULL, size + room(ring, stop));
-    if (!line) return NULL;
-    char *out = PyBytes_AS_STRING(line);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (i == 1) {
-            out = write_points(ring, stop, out);
-        } else {
-            memcpy(out, PyBytes_AS_STRING(arguments[i]), PyBytes_GET_SIZE(arguments[i]));
-            out += PyBytes_GET_SIZE(arguments[i]);
-        }
-    }
-    _PyBytes_Resize(&line, out - PyBytes_AS_STRING(line));
-    return line;
+static char *put(char *out, const char *text, size_t length) {
+    memcpy(out, text, length);
+    return out + length;
 }
 
+#define PUT(out, literal) put(out, literal, sizeof literal - 1)
+
+static char *put_bytes(char *out, PyObject *bytes) { return put(out, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)); }
+
+static char *put_number(char *out, long long number) {
+    char digits[MOST_DIGITS], *p = digits + MOST_DIGITS;
+    unsigned long long rest = number < 0 ? 0ULL - (unsigned long long)number : (unsigned long long)number;
+    do *--p = '0' + rest % 10;
+    while (rest /= 10);
+    if (number < 0) *out++ = '-';
+    return put(out, p, digits + MOST_DIGITS - p);
+}
+
+static char *put_without_space(char *out, const char *p, const char *stop) {
+    for (; p < stop; p++)
+        if (*p > ' ') *out++ = *p;
+    return out;
+}
+
+/* What the lines of a label's rows have in common; each a bytes object. See nucleus/outlines.py. */
+enum { HEAD, META, ORIGIN, PIECES };
+
+typedef struct {
+    PyObject *reference, *reserved, *pieces; /* the last a tuple of PIECES */
+    long long place;
+} Around;
+
+/* Writes the lines of a row, one a ring, a newline between them. */
+static char *put_row(char *out, const char *row, const Told *told, const Around *around) {
+    const char *p = row + told->rings.start, *end = row + told->rings.end, *stop;
+    for (Py_ssize_t number = 1; number <= told->parts && (p = next_ring(p, end, &stop)); number++, p = stop) {
+        if (number > 1) *out++ = '\n';
+        out = put_bytes(out, PyTuple_GET_ITEM(around->pieces, HEAD));
+        out = write_points(p, stop, out);
+        out = PUT(out, "]},\"reference_id\":");
+        out = put_bytes(out, around->reference);
+        out = PUT(out, ",\"annotation_id\":\"");
+        out = put_number(out, told->id);
+        if (number > 1) out = put_number(PUT(out, "-part"), number);
+        out = put_bytes(out, PyTuple_GET_ITEM(around->pieces, META));
+        out = put(out, row + told->area.start, told->area.end - told->area.start);
+        out = put_bytes(out, around->reserved);
+        if (number == 1) {
+            out = PUT(out, "\"box\":[");
+            out = put_without_space(out, row + told->box.start, row + told->box.end);
+            out = put_number(PUT(out, "],\"id\":"), told->id);
+            out = put_bytes(out, PyTuple_GET_ITEM(around->pieces, ORIGIN));
+            out = put_number(out, around->place);
+            out = PUT(out, "}}");
+        } else {
+            out = put_number(PUT(out, "\"object\":\""), told->id);
+            *out++ = '"';
+        }
+        if (told->parts > 1) {
+            out = put_number(PUT(out, ",\"part\":["), number);
+            *out++ = ',';
+            out = put_number(out, told->parts);
+            *out++ = ']';
+        }
+        out = PUT(out, "}}}");
+    }
+    return out;
+}
+
+/* The most bytes that the lines of a row take: a point of at least four bytes grows by at most POINT_EXTRA. */
+static Py_ssize_t most_of_row(const Told *told, const Around *around) {
+    Py_ssize_t each = PyBytes_GET_SIZE(around->reference) + PyBytes_GET_SIZE(around->reserved) +
+                      (told->area.end - told->area.start) + LINE_EXTRA;
+    for (int i = 0; i < PIECES; i++) each += PyBytes_GET_SIZE(PyTuple_GET_ITEM(around->pieces, i));
+    return each * told->parts + (told->box.end - told->box.start) +
+           (told->rings.end - told->rings.start) * (1 + POINT_EXTRA / 4);
+}
+
+PyDoc_STRVAR(coco_lines_doc, "coco_lines(data, told, start, pieces, places, reference, reserved) -> bytes; see "
+                             "nucleus/outlines.py");
+
+static PyObject *coco_lines(PyObject *module, PyObject *arguments) {
+    PyObject *data, *table, *pieces, *places;
+    Around around;
+    Py_ssize_t start;
+    if (!PyArg_ParseTuple(arguments, "SSnO!O!SS:coco_lines", &data, &table, &start, &PyList_Type, &pieces, &PyList_Type,
+                          &places, &around.reference, &around.reserved))
+        return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(pieces), size = 0;
+    if (start < 0 || count != PyList_GET_SIZE(places) ||
+        start > PyBytes_GET_SIZE(table) / (Py_ssize_t)sizeof(Told) - count) {
+        PyErr_SetString(PyExc_ValueError, "there are no such rows");
+        return NULL;
+    }
+    const Told *told = (const Told *)PyBytes_AS_STRING(table) + start;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        around.pieces = PyList_GET_ITEM(pieces, i);
+        int fits = PyTuple_Check(around.pieces) && PyTuple_GET_SIZE(around.pieces) == PIECES && told[i].parts > 0 &&
+                   told[i].start < PyBytes_GET_SIZE(data);
+        for (int k = 0; fits && k < PIECES; k++) fits = PyBytes_Check(PyTuple_GET_ITEM(around.pieces, k));
+        if (!fits) {
+            PyErr_SetString(PyExc_ValueError, "each row is plain, and has pieces around it");
+            return NULL;
+        }
+        size += most_of_row(&told[i], &around) + 1;
+    }
+    PyObject *lines = PyBytes_FromStringAndSize(NULL, size);
+    if (!lines) return NULL;
+    char *out = PyBytes_AS_STRING(lines);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        around.pieces = PyList_GET_ITEM(pieces, i);
+        around.place = PyLong_AsLongLong(PyList_GET_ITEM(places, i));
+        if (around.place == -1 && PyErr_Occurred()) {
+            Py_DECREF(lines);
+            return NULL;
+        }
+        if (i) *out++ = '\n';
+        out = put_row(out, PyBytes_AS_STRING(data) + told[i].start, &told[i], &around);
+    }
+    _PyBytes_Resize(&lines, out - PyBytes_AS_STRING(lines));
+    return lines;
+}
+#endif
+
 static PyMethodDef METHODS[] = {
-    {"measure", (PyCFunction)(void (*)(void))measure, METH_FASTCALL, measure_doc},
     {"vertices", vertices, METH_O, vertices_doc},
-    {"polygon", (PyCFunction)(void (*)(void))polygon, METH_FASTCALL, polygon_doc},
-    {"coco_row", coco_row, METH_O, coco_row_doc},
 #ifndef _WIN32
-    {"coco_rows_at", coco_rows_at, METH_VARARGS, coco_rows_at_doc},
+    {"coco_read", coco_read, METH_VARARGS, coco_read_doc},
+    {"coco_lines", coco_lines, METH_VARARGS, coco_lines_doc},
 #endif
     {"coco_rows", coco_rows, METH_VARARGS, coco_rows_doc},
     {NULL, NULL, 0, NULL},

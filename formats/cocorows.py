@@ -1,112 +1,98 @@
 """COCO's plain annotation rows told by their looks: a box, a region of rings, and no keys but the usual seven.
 
 Each value is taken as text, without decoding any; only if it cannot be anything but what it should be, and all other
-rows are left to a decoder. :class:`PlainReader` is for rows that were proved to be JSON when the file was indexed;
-:func:`plain_columns` indexes it, and proves that.
+rows are left to a decoder. :func:`plain_columns` indexes a file's rows, which also proves that they are JSON;
+:func:`plain_rows` reads them again. Both are the compiled module's (``_rings.c``): without it every row is decoded.
 """
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from nucleus_convert.formats import rings
 from nucleus_convert.formats.rows import RowFile
 
-PlainRow: TypeAlias = tuple[bytes, bytes, bool, bytes, bytes, int, int, float]
-"""What a plain row says, in this order:
 
-``rings``: the JSON array of its ``segmentation``, which ``rings.measure`` approved of; ``area``: a JSON number of at
-most 30 digits before the point and after it; ``iscrowd``; ``box``: left, top, width and height with commas between,
-without spaces; ``category``: its id, as text; ``id``; the number of rings; the pixels by which the box differs from
-their envelope."""
+class PlainRows(NamedTuple):
+    """Rows of a file, and what the plain ones of them say; of others only ``data`` is told.
 
-_VALUES = {
-    b"segmentation": rb"(?P<rings>\[[^\"{}]*\])",
-    b"area": rb"(?P<area>-?\d{1,30}(?:\.\d{1,30})?)",
-    b"iscrowd": rb"(?P<crowd>[01])",
-    b"image_id": rb"-?\d{1,18}",
-    b"bbox": rb"\[(?P<box>[^]\"{}]*)\]",
-    b"category_id": rb"(?P<category>\d{1,18})",
-    b"id": rb"(?P<id>-?\d{1,18})",
-}
-_GROUPS = ("rings", "area", "crowd", "box", "category", "id")
-_KEY = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*')
-_END = re.compile(rb"\s*\}\s*")
+    Plain is a row of exactly the keys ``segmentation``, ``area``, ``iscrowd``, ``image_id``, ``bbox``, ``category_id``
+    and ``id``, whose segmentation is rings of at least three points that do not repeat the first, whose box is four
+    numbers, whose category id is a whole number not below 0, and which is no crowd.
 
-
-class Learner:
-    """Reads plain rows by a regular expression made from one of them: an exporter writes all its rows alike."""
-
-    def __init__(self) -> None:
-        self._pattern = re.compile(rb"(?!)")
-
-    def __call__(self, row: bytes) -> PlainRow | None:
-        """What a row says; None if it is not plain."""
-        match = self._pattern.fullmatch(row)
-        if match is None:
-            learned = _pattern(row)
-            if learned is None:
-                return None
-            self._pattern = learned
-            match = learned.fullmatch(row)
-            if match is None:
-                return None
-        region, area, crowd, box, category, identity = match.group(*_GROUPS)
-        measured = rings.measure(region, box)
-        if measured is None:
-            return None
-        return region, area, crowd == b"1", box.translate(None, b" \t\r\n"), category, int(identity), *measured
-
-
-def _pattern(row: bytes) -> re.Pattern[bytes] | None:
-    """What matches rows that are written like this one; None if it is no plain row itself."""
-    pattern, position, keys = b"", 0, set[bytes]()
-    while key := _KEY.match(row, position):
-        value = _VALUES.get(key[1])
-        if value is None or key[1] in keys:
-            return None
-        found = re.compile(value).match(row, key.end())
-        if found is None:
-            return None
-        keys.add(key[1])
-        pattern += re.escape(key[0]) + value
-        position = found.end()
-    end = _END.fullmatch(row, position)
-    if end is None or len(keys) < len(_VALUES):
-        return None
-    return re.compile(pattern + re.escape(end[0]))
-
-
-class PlainReader:
-    """Reads rows of a file, the plain ones as :data:`PlainRow`. Picklable.
-
-    The compiled module does it if it is there: many rows of a large file are read in one go, each where it is.
+    Attributes:
+        data: the rows verbatim, a NUL behind each.
+        told: for the compiled module: where in ``data`` the values of each row are.
+        plain: for each row 1 if it is plain, else 0.
+        ids: of the rows.
+        categories: their category ids.
+        gaps: the pixels by which a box differs from its rings' envelope, at the edge where it differs most.
+        starts: of the rows in ``data``, and where the next one would be.
     """
 
-    def __init__(self) -> None:
-        self._learner = Learner()
+    data: bytes
+    told: bytes
+    plain: bytes
+    starts: memoryview
+    ids: memoryview
+    categories: memoryview
+    gaps: memoryview[float]
 
-    def __call__(self, file: RowFile, rows: list[tuple[int, int, int]]) -> list[PlainRow | bytes]:
-        """What each row says, or its bytes where it is not plain.
+    def row(self, number: int) -> bytes:
+        """A row verbatim."""
+        return self.data[self.starts[number] : self.starts[number + 1] - 1]
 
-        Args:
-            file: the file.
-            rows: (position, offset, length) of each.
 
-        Raises:
-            ReadError: the file is gone, or shorter than it was when it was indexed.
-        """
-        at = getattr(rings.quick, "coco_rows_at", None)
-        if at is None:
-            plain = self._learner if rings.quick is None else rings.quick.coco_row
-            return [plain(raw) or raw for raw in file.read_rows(rows)]
-        found: list[PlainRow | bytes] | None = at(file.descriptor, rows)
-        if found is None:
-            raise file.changed()
-        return found
+def reads_plain_rows() -> bool:
+    """Whether :func:`plain_rows` can be called here."""
+    return hasattr(rings.quick, "coco_read")
+
+
+def plain_rows(file: RowFile, offsets: Any, lengths: Any) -> PlainRows:
+    """Read rows of a file.
+
+    Args:
+        file: the file.
+        offsets: of the rows in the file: a buffer of 64-bit numbers.
+        lengths: of the rows in bytes: a buffer of as many 32-bit numbers.
+
+    Raises:
+        ReadError: the file is gone, or shorter than it was when it was indexed.
+    """
+    found = rings.quick.coco_read(file.descriptor, offsets, lengths)
+    if found is None:
+        raise file.changed()
+    data, told, plain, starts, ids, categories, gaps = found
+    starts, ids, categories = (memoryview(column).cast("q") for column in (starts, ids, categories))
+    return PlainRows(data, told, plain, starts, ids, categories, memoryview(gaps).cast("d"))
+
+
+def payload_lines(
+    rows: PlainRows,
+    start: int,
+    pieces: list[Any],
+    places: list[int],
+    reference: bytes,
+    reserved: bytes,
+) -> bytes:
+    """Plain rows as lines of Nucleus polygon payloads: the first ring of each, then its others; newlines between.
+
+    A first ring's line is ``head`` vertices ``]},"reference_id":`` reference ``,"annotation_id":"`` id ``meta`` area
+    ``reserved`` ``"box":[`` box ``],"id":`` id ``origin`` place ``}}``; another's has ``"object":"`` id ``"`` behind
+    ``reserved``. Either ends with its number among several, ``,"part":[2,3]``, and ``}}}``.
+
+    Args:
+        rows: read by :func:`plain_rows`.
+        start: the first of them to write.
+        pieces: for each, ``(head, meta, origin)``; each row is plain.
+        places: for each, a number to write.
+        reference: the reference id as JSON.
+        reserved: what stands between the area and the box.
+    """
+    made: bytes = rings.quick.coco_lines(rows.data, rows.told, start, pieces, places, reference, reserved)
+    return made
 
 
 class RowColumns(NamedTuple):

@@ -11,7 +11,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nucleus_convert.converters.errors import ReadError, Where
 
@@ -97,6 +97,22 @@ class RowFile:
             close(self._descriptor)
 
 
+class Columns(NamedTuple):
+    """Rows of some groups, one group after the other.
+
+    Attributes:
+        bounds: where each group begins among these rows, and where the last ends.
+        places: of the rows among all rows.
+        offsets: in the file.
+        lengths: in bytes.
+    """
+
+    bounds: list[int]
+    places: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int32]
+
+
 class RowIndex:
     """Offsets and lengths of rows, grouped. Fill with :meth:`add`, then :meth:`freeze`.
 
@@ -139,25 +155,32 @@ class RowIndex:
         order = np.argsort(keys, kind="stable")
         self._bounds = np.searchsorted(keys, np.arange(groups + 1), sorter=order)
         self._order = order
-        if len(self):
-            self._offsets = np.frombuffer(self._offsets, dtype=np.int64)
-            self._lengths = np.frombuffer(self._lengths, dtype=np.int32)
+        if len(self):  # one column after the other, which never needs room for both twice
+            self._offsets = np.frombuffer(self._offsets, dtype=np.int64)[order]
+            self._lengths = np.frombuffer(self._lengths, dtype=np.int32)[order]
         self._groups = None
         return self
 
-    def stretch(self, start: int, stop: int) -> list[list[tuple[int, int, int]]]:
-        """For each group from ``start`` to ``stop``: (place among all rows, offset, length) of its rows."""
+    def columns(self, start: int, stop: int) -> Columns:
+        """The rows of groups ``start`` to ``stop``, as columns."""
         assert self._order is not None
         assert self._bounds is not None
         bounds = self._bounds[start : stop + 1].tolist()
-        first = bounds[0]
-        which = self._order[first : bounds[-1]]
-        if not len(which):
-            return [[] for _ in range(stop - start)]
-        rows = list(
-            zip(which.tolist(), self._offsets[which].tolist(), self._lengths[which].tolist(), strict=True)
+        first, last = bounds[0], bounds[-1]
+        return Columns(
+            [bound - first for bound in bounds],
+            self._order[first:last],
+            self._offsets[first:last],
+            self._lengths[first:last],
         )
-        return [rows[a - first : b - first] for a, b in itertools.pairwise(bounds)]
+
+    def stretch(self, start: int, stop: int) -> list[list[tuple[int, int, int]]]:
+        """For each group from ``start`` to ``stop``: (place among all rows, offset, length) of its rows."""
+        bounds, places, offsets, lengths = self.columns(start, stop)
+        if not len(places):
+            return [[] for _ in range(stop - start)]
+        rows = list(zip(places.tolist(), offsets.tolist(), lengths.tolist(), strict=True))
+        return [rows[a:b] for a, b in itertools.pairwise(bounds)]
 
     def rows(self, group: int) -> list[tuple[int, int, int]]:
         """(position among all rows, offset, length) of each row of a group."""

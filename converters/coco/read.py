@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,14 @@ from nucleus_convert.converters.errors import (
 )
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Box, Header, Item, Label, Record
+from nucleus_convert.converters.outline import drawn
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
+from nucleus_convert.formats.cocorows import PlainRows, plain_rows, reads_plain_rows
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 _IMAGE_KEYS = frozenset({"id", "file_name", "width", "height", RESERVED})
-_STRETCH = 64
+_STRETCH = 32
 """Items whose rows are looked up together."""
 
 
@@ -203,28 +206,46 @@ class CocoSource:
         self.outlines = outlines
 
     def outlined(self) -> CocoSource:
-        """The same, with plain objects as :class:`outline.Outline`."""
-        return CocoSource(self.images, self.parts, outlines=True)
+        """The same, with plain objects as :class:`outline.Outlines`, if they can be told here."""
+        return CocoSource(self.images, self.parts, outlines=reads_plain_rows())
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records; images and annotations that are wrong go through ``report.reject``."""
         stop = len(self.images) if stop is None else min(stop, len(self.images))
-        for first in range(start, stop, _STRETCH):
-            last = min(first + _STRETCH, stop)
-            rows = [part.index.stretch(first, last) for part in self.parts]
-            for number, raw in enumerate(self.images.rows(first, last), first):
-                record = self._record(number, raw, [stretch[number - first] for stretch in rows], report)
+        for stretch, rows in self._stretches(start, stop):
+            for which, raw in enumerate(self.images.rows(stretch.start, stretch.stop)):
+                record = self._record(stretch[which], raw, rows, which, report)
                 if record is not None:
                     yield record
 
-    def _record(
-        self, number: int, raw: bytes, rows: list[list[tuple[int, int, int]]], report: Report
-    ) -> Record | None:
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[range, list[PartRows]]]:
+        """A few items at a time, with their rows. Those of the next are read while these are made use of.
+
+        Only where the compiled module reads them: a thread that runs Python would wait for this one, and this for it.
+        """
+        stretches = [range(first, min(first + _STRETCH, stop)) for first in range(start, stop, _STRETCH)]
+        if not self.outlines or len(stretches) < 2:
+            for stretch in stretches:
+                yield stretch, self._rows(stretch)
+            return
+        with ThreadPoolExecutor(1, "reading") as thread:
+            reading = thread.submit(self._rows, stretches[0])
+            for stretch, following in itertools.zip_longest(stretches, stretches[1:]):
+                rows = reading.result()
+                if following is not None:
+                    reading = thread.submit(self._rows, following)
+                yield stretch, rows
+
+    def _rows(self, stretch: range) -> list[PartRows]:
+        return [PartRows(part, stretch.start, stretch.stop, outlines=self.outlines) for part in self.parts]
+
+    def _record(self, number: int, raw: bytes, rows: list[PartRows], which: int, report: Report) -> Record | None:
         try:
             item, carried = self.images.item(number, raw)
         except SchemaError as error:
             report.reject(error, self.images.raw(number), kind="item")
-            self._reject_rows(rows, report)
+            for part in rows:
+                part.reject(which, report)
             return None
         if (item.width is None or item.height is None) and item.path is not None:
             report.add(Code.SIZE_MISSING, "missing or zero", format="coco", where=Where(item=item.path))
@@ -237,19 +258,49 @@ class CocoSource:
                 where=Where(item=str(item.path or item.id)),
             )
         annotations: list[Annotation] = []
-        for part, mine in zip(self.parts, rows, strict=True):
-            if mine and self.outlines:
-                part.reader.read_outlines(part.file, mine, item, report, annotations)
-            elif mine:
-                part.reader.read(part.file.read_rows(mine), mine, item, report, annotations)
-        return Record(item, placed(annotations, carried))
+        for part in rows:
+            part.read(which, item, report, annotations)
+        if carried:  # each has a place among the others
+            return Record(item, placed(drawn(Record(item, tuple(annotations))).annotations, carried))
+        return Record(item, tuple(annotations))
 
-    def _reject_rows(self, rows: list[list[tuple[int, int, int]]], report: Report) -> None:
-        for part, mine in zip(self.parts, rows, strict=True):
-            for row, offset, length in mine:
-                where = Where(file=part.name, path=f"{part.reader.path}[{row}]")
-                error = SchemaError("the annotation's image could not be read", where)
-                report.reject(error, wire.verbatim(part.file.read(offset, length)))
+
+class PartRows:
+    """A part's rows of some items."""
+
+    def __init__(self, part: Part, first: int, last: int, *, outlines: bool) -> None:
+        self._part = part
+        columns = part.index.columns(first, last)
+        self._bounds = columns.bounds
+        self._places = columns.places.tolist()
+        self._plain: PlainRows | None = None
+        self._raws: list[bytes] = []
+        if not self._places:
+            return
+        if outlines:
+            self._plain = plain_rows(part.file, columns.offsets, columns.lengths)
+        else:
+            self._raws = part.file.read_rows(
+                list(zip(self._places, columns.offsets.tolist(), columns.lengths.tolist(), strict=True))
+            )
+
+    def read(self, which: int, item: Item, report: Report, annotations: list[Annotation]) -> None:
+        """Add the annotations of one of the items."""
+        start, stop = self._bounds[which], self._bounds[which + 1]
+        if start == stop:
+            return
+        reader, places = self._part.reader, self._places[start:stop]
+        if self._plain is not None:
+            reader.read_outlines(self._plain, start, places, item, report, annotations)
+        else:
+            reader.read(self._raws[start:stop], places, item, report, annotations)
+
+    def reject(self, which: int, report: Report) -> None:
+        """Reject the rows of an item that could not be read."""
+        for number in range(self._bounds[which], self._bounds[which + 1]):
+            where = Where(file=self._part.name, path=f"{self._part.reader.path}[{self._places[number]}]")
+            raw = self._raws[number] if self._plain is None else self._plain.row(number)
+            report.reject(SchemaError("the annotation's image could not be read", where), wire.verbatim(raw))
 
 
 def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:

@@ -191,11 +191,12 @@ Carried: TypeAlias = tuple[tuple[int, Annotation], ...]
 """Annotations that travelled with their item, and where among the others each stood."""
 
 
-def placed(annotations: list[Annotation], carried: Carried) -> tuple[Annotation, ...]:
+def placed(annotations: Sequence[Annotation], carried: Carried) -> tuple[Annotation, ...]:
     """All annotations of an item, in their order."""
+    together = list(annotations)
     for place, annotation in carried:
-        annotations.insert(place, annotation)
-    return tuple(annotations)
+        together.insert(place, annotation)
+    return tuple(together)
 
 
 def restore_item(value: Any, item: Item, where: Where) -> tuple[Item, Carried]:

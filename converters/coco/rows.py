@@ -28,11 +28,10 @@ from nucleus_convert.converters.model import (
     Shape,
     Tag,
 )
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Outlines
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
-from nucleus_convert.formats.cocorows import PlainReader
-from nucleus_convert.formats.rows import RowFile
+from nucleus_convert.formats.cocorows import PlainRows
 
 NOTES = frozenset({"row", "closed", "counts", "rle", "visibility", "keys"})
 """What the reader notes among the extras: place in the file, rings that repeat their first point, runs given
@@ -80,13 +79,12 @@ class RowReader:
         self.predicted = predicted
         self.tags = tags
         self.offset = offset
-        self._labels_by_text = {str(number).encode(): name for number, name in self.names.items()}
-        self._plain = PlainReader()
+        self._labels_by_number = {number: name for number, name in self.names.items() if type(number) is int}
 
     def read(
         self,
         raws: Sequence[bytes],
-        rows: Sequence[tuple[int, int, int]],
+        places: Sequence[int],
         item: Item,
         report: Report,
         annotations: list[Annotation],
@@ -95,7 +93,7 @@ class RowReader:
 
         Args:
             raws: the rows verbatim.
-            rows: for each, its position in the array first.
+            places: of each, its position in the array.
             item: whose rows they are.
             report: findings; it is told of rows that are wrong, and says whether to go on.
             annotations: what is read so far.
@@ -105,7 +103,7 @@ class RowReader:
         """
         names, offset, predicted = self.names, self.offset, self.predicted
         decode, add = wire.DECODE_ANNOTATION, annotations.append
-        for raw, (row, _, _) in zip(raws, rows, strict=True):
+        for raw, row in zip(raws, places, strict=True):
             # As COCO writes it: a known category, a box, perhaps a region, nothing odd. All else takes the
             # careful way.
             try:
@@ -179,36 +177,40 @@ class RowReader:
 
     def read_outlines(
         self,
-        file: RowFile,
-        rows: list[tuple[int, int, int]],
+        rows: PlainRows,
+        start: int,
+        places: list[int],
         item: Item,
         report: Report,
         annotations: list[Annotation],
     ) -> None:
-        """As :meth:`read`, from the file itself, with :class:`Outline` for rows that are plain."""
-        labels, offset, add = self._labels_by_text, self.offset, annotations.append
-        for told, place in zip(self._plain(file, rows), rows, strict=True):
-            if type(told) is tuple:
-                rings, area, crowd, box, category, identity, parts, gap = told
-                label = labels.get(category)
-                if label is not None:
-                    add(
-                        Outline(
-                            label=label,
-                            id=identity,
-                            crowd=crowd,
-                            box=box,
-                            rings=rings,
-                            parts=parts,
-                            gap=gap,
-                            area=area,
-                            source="coco",
-                            row=place[0] + offset,
-                        )
-                    )
-                    continue
-            raw = told if type(told) is bytes else file.read_rows([place])[0]
-            self.read((raw,), (place,), item, report, annotations)
+        """As :meth:`read`, with :class:`Outlines` for rows that are plain.
+
+        Args:
+            rows: those of a stretch of items.
+            start: the item's first.
+            places: of each of the item's rows, its position in the array.
+            item: whose rows they are.
+            report: as for :meth:`read`.
+            annotations: what is read so far.
+        """
+        stop, first = start + len(places), start
+        while first < stop:
+            end = rows.plain.find(0, first, stop)
+            end = stop if end < 0 else end
+            labels = [*map(self._labels_by_number.get, rows.categories[first:end])]
+            if None in labels:
+                end = first + labels.index(None)
+                del labels[end - first :]
+            if labels:
+                ids = rows.ids[first:end].tolist()
+                own = [place + self.offset for place in places[first - start : end - start]]
+                annotations.append(
+                    Outlines(rows=rows, start=first, labels=labels, ids=ids, places=own, source="coco")  # type: ignore[arg-type]
+                )
+            if end < stop:
+                self.read((rows.row(end),), (places[end - start],), item, report, annotations)
+            first = end + 1
 
     # ------------------------------------------------------------------ the careful way
 

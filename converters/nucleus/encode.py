@@ -25,8 +25,8 @@ from nucleus_convert.converters.nucleus.chunks import Chunk, Frame, ItemPayload,
 from nucleus_convert.converters.nucleus.draw import Canvas
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
-from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, without_sketches
-from nucleus_convert.converters.outline import Outline, Sketch
+from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, singly
+from nucleus_convert.converters.outline import Outlines, Sketch
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
@@ -114,12 +114,6 @@ class Stretch:
                 self._boxed(item, reference, record.annotations[0], lines)
                 return
             record = drawn(record)
-        if record.annotations and list(map(type, record.annotations)).count(Outline) == len(record.annotations):
-            self.outlines.add(record.annotations, ENCODER.encode(reference), self.annotations.append)
-            self._both += len(record.annotations)
-            self._item(item, reference, None)
-            self.count += 1
-            return
         canvas: Canvas | None = None
         straight = settings.straight
         used: set[str] = set()
@@ -127,12 +121,15 @@ class Stretch:
         numbered: bool | None = None
         quoted: bytes | None = None
         nameless: bool | None = None
-        for ordinal, annotation in enumerate(record.annotations):
-            if type(annotation) is Outline:
+        ordinal = -1
+        for annotation in record.annotations:
+            ordinal += 1
+            if type(annotation) is Outlines:
                 if quoted is None:
                     quoted = ENCODER.encode(reference)
-                self.outlines.add((annotation,), quoted, append)
-                self._both += 1
+                append(self.outlines.lines(annotation, quoted))
+                self._both += len(annotation.ids)
+                ordinal += len(annotation.ids) - 1
                 continue
             if type(annotation) is Sketch:
                 if quoted is None:
@@ -204,7 +201,7 @@ class Stretch:
                 or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
             ):
                 if canvas is None:
-                    canvas = Canvas(self, without_sketches(record), reference, used)
+                    canvas = Canvas(self, singly(record), reference, used)
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
@@ -240,7 +237,7 @@ class Stretch:
                 or annotation.class_pdf is not None
             ):
                 if canvas is None:
-                    canvas = Canvas(self, without_sketches(record), reference, used)
+                    canvas = Canvas(self, singly(record), reference, used)
                 if more is not None:
                     canvas.draw(annotation, ordinal)
                     continue
@@ -540,7 +537,7 @@ class Stretch:
 
 def _numbered(record: Record) -> bool:
     """Whether all ids are numbers, so that no id made from one can be another's."""
-    return all(type(annotation.id) is int for annotation in record.annotations)
+    return all(type(one.id) is int or type(one) is Outlines for one in record.annotations)
 
 
 def _named(payload: Any, name: str) -> Any:

@@ -1,54 +1,60 @@
-"""Outlines to lines of polygon payloads: text to text, the same line that the drawn annotation would give."""
+"""Outlines to lines of polygon payloads: text to text, the same lines that the drawn annotations would give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from nucleus_convert.converters.model import Record
+from nucleus_convert.converters.model import Annotation, Record
 from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
-from nucleus_convert.converters.outline import Outline, Sketch
+from nucleus_convert.converters.outline import Outlines, Sketch, drawn
+from nucleus_convert.formats.cocorows import payload_lines
 from nucleus_convert.formats.nucleus.wire import ENCODER
-from nucleus_convert.formats.rings import polygon, vertices
 
-_REFERENCE, _NAME, _ID = b']},"reference_id":', b',"annotation_id":"', b'],"id":'
 _RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
 
 
 def ready(record: Record) -> Record:
     """The record, its outlines and sketches drawn unless every one can be written as it is.
 
-    Of outlines that takes a region that gives the box, and ids that are numbers, each once: then no name that is made
+    Of outlines that takes regions that give the boxes, and ids that are numbers, each once: then no name that is made
     of one is another's. Of sketches it takes that nothing has an id: then all names are made of different ordinals.
     """
     annotations = record.annotations
+    if len(annotations) == 1 and type(annotations[0]) is Outlines:
+        one = annotations[0]
+        return record if one.gap() <= SLACK and len(set(one.ids)) == len(one.ids) else drawn(record)
     plain = True
-    outlined = sketched = 0
+    outlined = sketched = False
+    ids: list[int] = []
     for annotation in annotations:
-        if type(annotation) is Outline:
-            outlined += 1
-            if annotation.gap > SLACK:
-                plain = False
+        if type(annotation) is Outlines:
+            outlined = True
+            ids += annotation.ids
+            plain = plain and annotation.gap() <= SLACK
         elif type(annotation) is Sketch:
-            sketched += 1
-        elif type(annotation.id) is not int:
+            sketched = True
+        elif type(annotation.id) is int:
+            ids.append(annotation.id)
+        else:
             plain = False
     if not outlined:
         if not sketched or all(annotation.id is None for annotation in annotations):
             return record
-    elif plain and not sketched and len({annotation.id for annotation in annotations}) == len(annotations):
+    elif plain and not sketched and len(set(ids)) == len(ids):
         return record
-    drawn = [one.drawn() if type(one) is Outline else one for one in annotations]
-    return without_sketches(Record(record.item, tuple(drawn)))
+    return drawn(record)
 
 
-def without_sketches(record: Record) -> Record:
-    """The record, its sketches drawn."""
-    if not any(type(annotation) is Sketch for annotation in record.annotations):
-        return record
-    drawn = [one.drawn() if type(one) is Sketch else one for one in record.annotations]
-    return Record(record.item, tuple(drawn))
+def singly(record: Record) -> Record:
+    """The record with an annotation for each object: sketches drawn, of outlines what tells one from another."""
+    annotations: list[Annotation] = []
+    for annotation in record.annotations:
+        if type(annotation) is Outlines:
+            annotations += annotation.named()
+        else:
+            annotations.append(annotation.drawn() if type(annotation) is Sketch else annotation)
+    return Record(record.item, tuple(annotations))
 
 
 class Pieces(NamedTuple):
@@ -57,13 +63,11 @@ class Pieces(NamedTuple):
     Attributes:
         head: as far as the vertices.
         meta: from behind the id as far as the area.
-        box: from behind the area as far as the box.
         origin: from behind the object's id as far as the row.
     """
 
     head: bytes
     meta: bytes
-    box: bytes
     origin: bytes
 
 
@@ -76,38 +80,20 @@ class OutlineLines:
 
     def __init__(self, packer: Packer) -> None:
         self._packer = packer
-        self._pieces: dict[tuple[Any, ...], Pieces] = {}
+        self._pieces: dict[tuple[str, str], Pieces] = {}
 
-    def add(self, outlines: Iterable[Any], reference: bytes, append: Callable[[bytes], None]) -> None:
-        """Append the lines of outlines, one a part. ``reference`` is their item's reference id as JSON."""
-        known = self._pieces
-        for outline in outlines:
-            key = outline.label, outline.crowd, outline.source
-            head, meta, before_box, origin = known.get(key) or self._common(outline, key)
-            rings, area, parts = outline.rings, outline.area, outline.parts
-            name = b"%d" % outline.id
-            end = b"%d}}}}}" % outline.row if parts == 1 else b'%d}},"part":[1,%d]}}}' % (outline.row, parts)
-            append(
-                polygon(
-                    head, rings, _REFERENCE, reference, _NAME, name, meta, area, before_box, outline.box, _ID, name,
-                    origin, end,
-                )
-            )  # fmt: skip
-            if parts > 1:
-                for number, ring in enumerate(vertices(rings)[1:], 2):
-                    part = b"%b-part%d" % (name, number)
-                    last = b'"object":"%b","part":[%d,%d]}}}' % (name, number, parts)
-                    append(b"".join((head, ring, _REFERENCE, reference, _NAME, part, meta, area, _RESERVED, last)))
+    def lines(self, outlines: Outlines, reference: bytes) -> bytes:
+        """The lines of outlines, one a part, with newlines between. ``reference`` is their item's id as JSON."""
+        known, source = self._pieces, outlines.source
+        pieces = [known.get((label, source)) or self._common(label, source) for label in outlines.labels]
+        return payload_lines(outlines.rows, outlines.start, pieces, outlines.places, reference, _RESERVED)
 
-    def _common(self, outline: Outline, key: tuple[Any, ...]) -> Pieces:
+    def _common(self, label: str, source: str) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))
-        label: Any = outline.label
         constants = ENCODER.encode(self._packer.constants(label))[1:-1]
-        source = outline.source.encode()
-        made = self._pieces[key] = Pieces(
+        made = self._pieces[label, source] = Pieces(
             head=b'{"label":%b,"type":"polygon","geometry":{"vertices":[' % ENCODER.encode(label),
-            meta=b'","metadata":{%b"iscrowd":%d,"area":' % (constants and constants + b",", bool(outline.crowd)),
-            box=_RESERVED + b'"box":[',
-            origin=b',"from":"%b","extras":{"%b":{"row":' % (source, source),
+            meta=b'","metadata":{%b"iscrowd":0,"area":' % (constants and constants + b","),
+            origin=b',"from":"%b","extras":{"%b":{"row":' % (source.encode(), source.encode()),
         )
         return made
