@@ -10,13 +10,17 @@ import msgspec
 import pytest
 
 import nucleus_convert
+from nucleus_convert.converters import outline
 from nucleus_convert.converters.coco.read import CocoSource
 from nucleus_convert.converters.fit import fitted
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Box, Mask, Polygon, Record
 from nucleus_convert.converters.nucleus import SPEC
-from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.outline import Outlines
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.cocorows import reads_plain_rows
+
+pytestmark = pytest.mark.skipif(not reads_plain_rows(), reason="without compiler or pread there are no outlines")
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "park"
 RING = [10.5, 20, 30, 20, 30, 40.25, 10.5, 40.25]
@@ -49,11 +53,23 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "no area": [row(area=...), row(id=8)],
     "a ring that is closed": [row(segmentation=[[*RING, 10.5, 20]])],
     "a ring of two points": [row(segmentation=[[1, 2, 3, 4]])],
+    "a mask between": [
+        *(row(id=i) for i in range(3)),
+        row(id=8, iscrowd=1, segmentation={"size": [50, 60], "counts": [100, 20, 2880]}),
+        *(row(id=i) for i in range(20, 23)),
+        row(id=9, iscrowd=1, segmentation={"size": [50, 60], "counts": [200, 20, 2780]}),
+    ],
+    "parts beside outlines": [
+        row(),
+        row(id=8, note=1, segmentation=[RING, [1, 2, 3, 4, 5, 7]], bbox=[1, 2, 29, 38.25]),
+    ],
     "a mask among them": [row(), row(id=8, iscrowd=1, segmentation={"size": [50, 60], "counts": [100, 20, 2880]})],
     "an unknown key": [row(), row(id=8, note="[[1]]")],
     "keypoints": [row(), row(id=8, keypoints=[1, 2, 2], num_keypoints=1)],
     "an area beyond float64's digits": [row(area=0.1234567890123456)],
 }
+
+REJECTED = {"an unknown category": [row(), row(id=8, category_id=19), row(id=9)]}
 
 
 def source(folder: Path, rows: list[dict[str, Any]], *, indent: int | None = None) -> Path:
@@ -73,14 +89,11 @@ def source(folder: Path, rows: list[dict[str, Any]], *, indent: int | None = Non
 
 
 def drawn(labels: LabelSet) -> list[Record]:
-    return [
-        Record(record.item, tuple(one.drawn() if isinstance(one, Outline) else one for one in record.annotations))
-        for record in labels.outlined()
-    ]
+    return [outline.drawn(record) for record in labels.outlined()]
 
 
 def outlines(labels: LabelSet) -> int:
-    return sum(isinstance(one, Outline) for record in labels.outlined() for one in record.annotations)
+    return sum(len(one.ids) for record in labels.outlined() for one in record.annotations if isinstance(one, Outlines))
 
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
@@ -92,10 +105,11 @@ def test_drawn_outlines_are_the_annotations(tmp_path: Path, rows: list[dict[str,
 
 def test_what_an_outline_says(tmp_path: Path) -> None:
     labels = nucleus_convert.read(source(tmp_path, ROWS["several parts"]), "coco")
-    first, _ = next(iter(labels.outlined())).annotations
-    assert isinstance(first, Outline)
-    assert (first.label, first.id, first.crowd, first.parts, first.gap) == ('the "dog"', 7, False, 2, 0)
-    assert first.drawn() == Annotation(
+    (both,) = next(iter(labels.outlined())).annotations
+    assert isinstance(both, Outlines)
+    assert (both.labels, both.ids, both.places, both.gap()) == (['the "dog"'] * 2, [7, 8], [0, 1], 0)
+    assert both.named()[1] == Annotation(label='the "dog"', id=8, crowd=False)
+    assert both.drawn()[0] == Annotation(
         label='the "dog"',
         shapes=(Box(1, 2, 29, 38.25), Polygon(((tuple(RING),), ((1, 2, 3, 4, 5, 7),)))),
         id=7,
@@ -105,7 +119,7 @@ def test_what_an_outline_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("indent", [None, 0, 1], ids=["in a line", "in lines", "indented"])
-@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+@pytest.mark.parametrize("rows", [*ROWS.values(), *REJECTED.values()], ids=[*ROWS, *REJECTED])
 def test_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], indent: int | None
 ) -> None:
@@ -137,5 +151,5 @@ def test_outlines_are_only_for_those_who_know_them(tmp_path: Path) -> None:
 def test_masks_stay_masks(tmp_path: Path) -> None:
     labels = nucleus_convert.read(source(tmp_path, ROWS["a mask among them"]), "coco")
     first, second = next(iter(labels.outlined())).annotations
-    assert isinstance(first, Outline)
+    assert isinstance(first, Outlines)
     assert second.shape(Mask) is not None
