@@ -176,10 +176,12 @@ class Picture:
 
         assert self._size is not None
         if len(layers) == 1:
-            runs, height = layers[0].runs, self._size[0]
-            left, top, pixels = masks.patch(runs, height, self.box(runs, height))
-            if pixels.size:
-                return png.encode_patch(pixels, left, top, *self._size), (1,), (0,)
+            runs, (height, width) = layers[0].runs, self._size
+            _, top, _, rows = self.box(runs, height)
+            if rows:
+                above, below = png.margins(top, top + rows - 1, height)
+                lines = masks.scanlines(runs, height, width, above, below)
+                return png.encode_lines(lines, height, width, above, below), (1,), (0,)
         settings = self.stretch.settings
         composed = compose(layers, *self._size, overlap=settings.overlap, overflow="fail")
         report_losses(composed, layers, settings.overlap, self.stretch.report, format=FORMAT)
