@@ -9,6 +9,7 @@ setup(
         for folder, name in (
             ("converters", "_pointtext"),
             ("converters", "_runs"),
+            ("converters", "_saving"),
             ("formats", "_rings"),
             ("formats/cvat", "_scan"),
         )

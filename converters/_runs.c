@@ -152,6 +152,20 @@ static Place moved(Place place, int64_t run, int64_t height) {
     return place;
 }
 
+PyDoc_STRVAR(total_doc, "total(runs) -> int | None: how many pixels runs from 0 to 2^32 - 1 cover");
+
+static PyObject *total(PyObject *module, PyObject *given) {
+    Py_buffer view;
+    if (!view_runs(given, &view)) Py_RETURN_NONE;
+    const int64_t *runs = view.buf;
+    Py_ssize_t count = view.shape[0], i = 0;
+    int64_t sum = 0;
+    for (; i < count && runs[i] >= 0 && runs[i] <= MAX_RUN; i++) sum += runs[i];
+    PyBuffer_Release(&view);
+    if (i < count) Py_RETURN_NONE;
+    return PyLong_FromLongLong(sum);
+}
+
 PyDoc_STRVAR(is_canonical_doc, "is_canonical(runs) -> bool | None; see masks.py");
 
 static PyObject *is_canonical(PyObject *module, PyObject *given) {
@@ -397,6 +411,7 @@ static PyMethodDef METHODS[] = {
     {"from_list", from_list, METH_O, from_list_doc},
     {"from_text", from_text, METH_O, from_text_doc},
     {"to_text", to_text, METH_O, to_text_doc},
+    {"total", total, METH_O, total_doc},
     {"is_canonical", is_canonical, METH_O, is_canonical_doc},
     {"box", box, METH_VARARGS, box_doc},
     {"scanlines", scanlines, METH_VARARGS, scanlines_doc},

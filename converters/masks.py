@@ -219,7 +219,9 @@ def check_runs(
 ) -> None:
     """Raise SchemaError unless the runs cover exactly ``height * width`` pixels. Allocates nothing."""
     check_size(height, width, max_pixels=max_pixels, where=where)
-    total = int(runs.sum())
+    total = None if quick is None else quick.total(runs)
+    if total is None:
+        total = int(runs.sum())
     if total != height * width:
         raise SchemaError(
             f"RLE counts cover {total} pixels, size {height} x {width} has {height * width}",
