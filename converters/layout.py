@@ -104,9 +104,11 @@ def _check_ours(folder: Path) -> None:
 def listing(staged: Layout, written: Iterable[Path]) -> list[dict[str, Any]]:
     """Name and size of each file written, by name."""
     root = staged.final.parent if staged.is_file else staged.final
+    above = len(root.parts)
+    # By their parts, as paths are sorted, but without a call for every comparison: they may be very many.
     return [
-        {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size}
-        for path in sorted(set(written))
+        {"file": "/".join(path.parts[above:]), "bytes": path.stat().st_size}
+        for path in sorted(set(written), key=lambda path: path.parts)
     ]
 
 

@@ -6,10 +6,14 @@ taken column by column, top to bottom, as COCO does: the pixel in column ``c`` a
 ``c * height + r``. Heights come before widths throughout, as in a COCO ``size``.
 
 Runs are numpy ``int64`` arrays here; the model keeps them as COCO's compressed string (``counts``).
+
+``_runs.c`` does the most of it several times as fast and is used where it was built; without a compiler at installation
+all works just as well, only slower. What it has no answer to, numpy finds out, and says what is wrong.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -31,11 +35,19 @@ MAX_ARRAY_PIXELS = 2**28
 _MAX_COUNT = 2**32 - 1
 _MAX_PACKED = 2**24  # pycocotools reserves 6 bytes a run, writes up to 7, and one more at the end
 _MAX_GROUPS = 7  # 35 bits: the difference of two 32-bit counts, its sign, and no more
-_KEPT = 1024
-_encoded: dict[str, Runs] = {}
-"""What was encoded last: a reader encodes, and the writer that takes its masks soon asks for the runs again."""
 
 _SIZE_HINT = "COCO sizes are [height, width]"
+
+
+def _compiled() -> Any:
+    try:
+        return importlib.import_module("nucleus_convert.converters._runs")
+    except ImportError:
+        return None
+
+
+quick = _compiled()
+"""The compiled module, or None."""
 
 
 # --- strings -------------------------------------------------------------------------------------------
@@ -57,9 +69,8 @@ def decode_counts(counts: str | bytes, *, where: Where | None = None) -> Runs:
     Raises:
         SchemaError: a character outside the alphabet, a group cut short, or a run out of range.
     """
-    known = _encoded.get(counts) if isinstance(counts, str) else None
-    if known is not None:
-        return known.copy()
+    if quick is not None and (made := quick.from_text(counts)) is not None:
+        return np.frombuffer(made, np.int64)
     try:
         data = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
     except UnicodeEncodeError:
@@ -101,22 +112,20 @@ def encode_counts(runs: Runs | Sequence[int], *, where: Where | None = None) -> 
     Raises:
         SchemaError: a run is not a whole number from 0 to 2^32 - 1.
     """
+    if quick is not None and (made := quick.to_text(runs)) is not None:
+        return str(made)
     values = as_runs(runs, where=where)
     if not len(values):
         return ""
     if values.max() >= _MAX_PACKED:
         return _encode_long(values)
     packed = coco_mask.frPyObjects({"size": [1, 1], "counts": values}, 1, 1)
-    text = str(packed["counts"], "ascii")
-    if len(_encoded) >= _KEPT:
-        del _encoded[next(iter(_encoded))]
-    _encoded[text] = values.copy()
-    return text
+    return str(packed["counts"], "ascii")
 
 
 def is_usual(counts: str, runs: Runs) -> bool:
     """Whether a compressed string is the one that :func:`encode_counts` makes of its runs, and those are canonical."""
-    return is_canonical(runs) and (counts in _encoded or encode_counts(runs) == counts)
+    return is_canonical(runs) and encode_counts(runs) == counts
 
 
 def _encode_long(runs: Runs) -> str:
@@ -141,8 +150,10 @@ def as_runs(runs: Runs | Sequence[int], *, where: Where | None = None) -> Runs:
     """
     if isinstance(runs, np.ndarray) and runs.dtype == np.int64 and runs.ndim == 1:
         values = runs
-    elif (quick := _integers(runs)) is not None:
-        values = quick
+    elif quick is not None and (made := quick.from_list(runs)) is not None:
+        return np.frombuffer(made, np.int64)
+    elif (plain := _integers(runs)) is not None:
+        values = plain
     else:
         try:
             raw = np.asarray(runs)
@@ -208,7 +219,9 @@ def check_runs(
 ) -> None:
     """Raise SchemaError unless the runs cover exactly ``height * width`` pixels. Allocates nothing."""
     check_size(height, width, max_pixels=max_pixels, where=where)
-    total = int(runs.sum())
+    total = None if quick is None else quick.total(runs)
+    if total is None:
+        total = int(runs.sum())
     if total != height * width:
         raise SchemaError(
             f"RLE counts cover {total} pixels, size {height} x {width} has {height * width}",
@@ -243,6 +256,8 @@ def read_counts(
 
 def is_canonical(runs: Runs) -> bool:
     """Whether only the first run may be 0, so that the same pixels always give the same runs."""
+    if quick is not None and (said := quick.is_canonical(runs)) is not None:
+        return bool(said)
     return len(runs) > 0 and bool((runs[1:] > 0).all())
 
 
@@ -299,21 +314,18 @@ def _runs_of_flat(flat: npt.NDArray[np.bool_]) -> Runs:
     return np.diff(np.concatenate([head, changes, [len(flat)]]))
 
 
-def patch(
-    runs: Runs, height: int, within: tuple[int, int, int, int] | None = None
-) -> tuple[int, int, Bitmap]:
+def patch(runs: Runs, height: int) -> tuple[int, int, Bitmap]:
     """What is set, cut out: column and row of its first pixel, and the pixels of its tight box as 0 and 1.
 
     Args:
         runs: column-major, of the whole image.
         height: of the image, in pixels.
-        within: the :func:`box` of the runs, where that is known already.
 
     Returns:
         Left, top, and an array of shape (rows, columns), column-major in memory; empty if nothing is set.
     """
     runs = canonical(runs)
-    left, top, box_width, box_height = within or box(runs, height)
+    left, top, box_width, box_height = box(runs, height)
     if not box_width:
         return 0, 0, np.zeros((0, 0), np.uint8)
     # The runs of the box's columns alone: the first and the last stretch of unset pixels grow shorter.
@@ -322,6 +334,32 @@ def patch(
     columns[0] -= left * height
     columns[-1] = box_width * height - int(np.add.reduce(columns))
     return left, top, expand(columns).reshape(box_width, height)[:, top : top + box_height].T
+
+
+def scanlines(runs: Runs, height: int, width: int, above: int, below: int) -> bytearray | memoryview:
+    """The rows of the image one after the other, a byte of 0 or 1 for each pixel and a 0 before each row.
+
+    Args:
+        runs: column-major, of the whole image.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        above: rows at the top to leave out, in which nothing is set.
+        below: rows at the bottom to leave out, in which nothing is set.
+
+    Raises:
+        ValueError: the runs do not fit the size, or something is set in the rows to leave out.
+    """
+    if quick is not None and (made := quick.scanlines(runs, height, width, above, below)) is not None:
+        packed: bytearray = made
+        return packed
+    _, top, _, rows = box(runs, height)
+    if int(runs.sum()) != height * width or (rows and not above <= top <= height - below - rows):
+        raise ValueError(f"the runs are not of {height} x {width} pixels, {above} and {below} rows of them blank")
+    left, top, pixels = patch(runs, height)
+    rows, columns = pixels.shape
+    lines = np.zeros((height - above - below, width + 1), np.uint8)
+    lines[top - above : top - above + rows, left + 1 : left + 1 + columns] = pixels
+    return lines.reshape(-1).data
 
 
 # --- measures ------------------------------------------------------------------------------------------
@@ -334,6 +372,9 @@ def area(runs: Runs) -> int:
 
 def box(runs: Runs, height: int) -> tuple[int, int, int, int]:
     """Tight box (x, y, width, height) of the set pixels, in pixels; (0, 0, 0, 0) if none is set."""
+    if quick is not None and (made := quick.box(runs, height)) is not None:
+        x, y, box_width, box_height = made
+        return x, y, box_width, box_height
     starts, ends = spans(runs)
     if not len(starts):
         return 0, 0, 0, 0
@@ -430,6 +471,10 @@ def from_row_major(
     """
     check_size(image_height, image_width, where=where)
     check_runs(runs, height, width, max_pixels=max_pixels, where=where)
+    if quick is not None:
+        made = quick.from_row_major(runs, left, top, width, height, image_height, image_width)
+        if made is not None:
+            return np.frombuffer(made, np.int64)
     rectangle = expand(runs).reshape(height, width)
     rectangle = rectangle[
         max(0, -top) : max(0, image_height - top), max(0, -left) : max(0, image_width - left)

@@ -302,26 +302,27 @@ def encode(pixels: npt.NDArray[np.uint8], *, palette: bytes | None = None) -> by
     return _file(pixels[:, :, np.newaxis], PALETTE, _chunk(b"PLTE", palette))
 
 
-def encode_patch(patch: npt.NDArray[np.uint8], left: int, top: int, height: int, width: int) -> bytes:
-    """Encode a grey picture that is 0 but for a patch: the bytes that :func:`encode` gives for it, sooner.
+def margins(first: int, last: int, height: int) -> tuple[int, int]:
+    """How many rows :func:`encode_lines` takes to be blank above and below ``first`` to ``last``, which are not."""
+    return first // _BAND * _BAND, max(0, height - 1 - last) // _BAND * _BAND
+
+
+def encode_lines(lines: bytes | bytearray | memoryview, height: int, width: int, above: int, below: int) -> bytes:
+    """Encode a grey picture by its rows as they stand in the file: the bytes that :func:`encode` gives for it, sooner.
 
     Args:
-        patch: shape (rows, columns), at least one pixel; its first and last rows hold something else than 0.
-        left: the picture's column of the patch's first.
-        top: the picture's row of the patch's first.
+        lines: a row after the other, each of a byte of 0 and one for each pixel; without the margins.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
+        above: rows of 0 that come before the lines, as :func:`margins` has them.
+        below: rows of 0 that come behind them.
 
     Raises:
-        ValueError: the patch does not lie in the picture.
+        ValueError: lines and margins do not make up the picture.
     """
-    rows, columns = patch.shape
-    if left < 0 or top < 0 or top + rows > height or left + columns > width or not patch.size:
-        raise ValueError(f"a patch of {rows} x {columns} at row {top}, column {left} is not in {height} x {width}")
-    above, below = _margins(top, top + rows - 1, height)
-    lines = np.zeros((height - above - below, width + 1), np.uint8)
-    lines[top - above : top - above + rows, left + 1 : left + 1 + columns] = patch
-    return _assembled(height, width, GREY, b"", _packed(lines, above, below))
+    if width < 1 or not above + below < height or memoryview(lines).nbytes != (height - above - below) * (width + 1):
+        raise ValueError(f"{memoryview(lines).nbytes} bytes are not {height} x {width}, {above} and {below} rows blank")
+    return _assembled(height, width, GREY, b"", _packed(lines, width + 1, above, below))
 
 
 def encode_deep(pixels: npt.NDArray[np.uint16]) -> bytes:
@@ -354,10 +355,10 @@ def _file(pixels: npt.NDArray[np.uint8], colour: int, palette: bytes, *, depth: 
     height, width, channels = pixels.shape
     filled = np.flatnonzero(pixels.any(axis=(1, 2)))
     first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (height, height)
-    above, below = _margins(first, last, height)
+    above, below = margins(first, last, height)
     rows = np.zeros((height - above - below, width * channels + 1), np.uint8)
     rows[:, 1:].reshape(len(rows), width, channels)[...] = pixels[above : height - below]
-    return _assembled(height, width, colour, palette, _packed(rows, above, below), depth)
+    return _assembled(height, width, colour, palette, _packed(rows.data, rows.shape[1], above, below), depth)
 
 
 def _assembled(height: int, width: int, colour: int, palette: bytes, body: bytes, depth: int = 8) -> bytes:
@@ -379,23 +380,19 @@ _END = _chunk(b"IEND", b"")
 _BAND = 16  # rows: blank margins are cut in whole bands, so that few different lengths of them occur
 
 
-def _margins(first: int, last: int, height: int) -> tuple[int, int]:
-    """Blank rows to set apart above and below, where ``first`` to ``last`` are not blank."""
-    return first // _BAND * _BAND, max(0, height - 1 - last) // _BAND * _BAND
-
-
-def _packed(rows: npt.NDArray[np.uint8], above: int, below: int) -> bytes:
+def _packed(lines: bytes | bytearray | memoryview, stride: int, above: int, below: int) -> bytes:
     """The zlib stream of a picture, each row unfiltered: its rows with their filter bytes, blank ones around them.
+
+    A row takes ``stride`` bytes.
 
     Label pictures are long stretches of one value, which run-length matches (Z_RLE) find sooner, and no
     filter makes shorter. Margins of 0 above and below are not compressed again each time: their stretch of
     the stream is kept, and joins the rest at a byte boundary.
     """
-    stride = rows.shape[1]
     packer = deflate.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
-    body = packer.compress(rows.data) + packer.flush(zlib.Z_SYNC_FLUSH)
+    body = packer.compress(lines) + packer.flush(zlib.Z_SYNC_FLUSH)
     # Of n zeros, Adler-32's sum stays and its sum of sums grows n times by it.
-    check = deflate.adler32(rows.data, (above * stride % 65521) << 16 | 1)
+    check = deflate.adler32(lines, (above * stride % 65521) << 16 | 1)
     high, low = check >> 16, check & 0xFFFF
     check = (high + below * stride * low) % 65521 << 16 | low
     return b"".join(

@@ -28,6 +28,7 @@ from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
 from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, singly
 from nucleus_convert.converters.outline import Outlines, Sketch
 from nucleus_convert.converters.report import Fate, Report
+from nucleus_convert.converters.saving import Save, save_now
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
@@ -38,10 +39,14 @@ _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written")
 
 
 class Encoder:
-    """Encodes stretches of records. Picklable. It keeps what repeats, from one stretch to the next."""
+    """Encodes stretches of records. It keeps what repeats, from one stretch to the next.
 
-    def __init__(self, settings: Settings) -> None:
+    Picklable, but for ``save``, which writes mask pictures: another process writes them at once.
+    """
+
+    def __init__(self, settings: Settings, save: Save = save_now) -> None:
         self.settings = settings
+        self._save = save
         self._packer = Packer(settings.labels)
         self._outlines = OutlineLines(self._packer)
         self._box_lines = BoxLines(self._packer)
@@ -52,7 +57,8 @@ class Encoder:
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        stretch = Stretch(self.settings, report, self._packer, self._outlines, self._box_lines, self._assembly)
+        lines = self._packer, self._outlines, self._box_lines, self._assembly
+        stretch = Stretch(self.settings, report, *lines, self._save)
         held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
@@ -71,6 +77,7 @@ class Stretch:
         outlines: OutlineLines,
         box_lines: BoxLines,
         assembly: Assembly,
+        save: Save,
     ) -> None:
         self.settings = settings
         self.report = report
@@ -78,6 +85,7 @@ class Stretch:
         self.box_lines = box_lines
         self.outlines = outlines
         self.assembly = assembly
+        self._save = save
         self.items: list[Any] = []
         self.annotations: list[Any] = []
         self.predictions: list[Any] = []
@@ -323,8 +331,7 @@ class Stretch:
         folder = self.settings.masks
         if not self.masks:
             Path(folder).mkdir(exist_ok=True)
-        with open(f"{folder}/{name}", "wb") as file:  # noqa: PTH123 - pathlib takes longer than all the rest
-            file.write(data)
+        self._save(f"{folder}/{name}", data)
         self.masks.append(name)
 
     # ------------------------------------------------------------------ items

@@ -1,4 +1,7 @@
-"""The one mask picture of an item: up to 255 values, each a mask, or all masks of a label."""
+"""The one mask picture of an item: up to 255 values, each a mask, or all masks of a label.
+
+Heavy to import, for what it takes to make pictures, and many data sets have no mask: to be imported with the first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nucleus_convert.converters import masks, png
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.compose import Layer, compose, report_losses
 from nucleus_convert.converters.errors import ConvertError, Where
@@ -51,35 +55,29 @@ class Picture:
     def runs(self, mask: Mask) -> Any:
         """The runs of a mask, checked; the last one's are kept, since they are asked for twice."""
         if self._last[0] is not mask:
-            from nucleus_convert.converters import masks  # heavy, and many data sets have no mask
-
             self._last = (mask, masks.read_counts(mask.counts, mask.height, mask.width, where=self.place))
         return self._last[1]
 
     def box(self, runs: Any, height: int) -> tuple[int, int, int, int]:
         """The box of a mask's runs; the last one's is kept, since it is asked for twice."""
         if self._box[0] is not runs:
-            from nucleus_convert.converters import masks
-
             self._box = (runs, masks.box(runs, height))
         return self._box[1]
 
-    def fits(self, mask: Mask, name: str | None) -> bool:
+    def fits(self, mask: Mask, annotation: Annotation) -> bool:
         """Whether a mask is of the picture's size; if not, that is reported."""
-        from nucleus_convert.converters import masks
-
         if self._size is None:
             self._size = (mask.height, mask.width)
-        where = msgspec.structs.replace(self.place, annotation=name)
-        report = self.stretch.report
         if (mask.height, mask.width) != self._size or mask.height * mask.width > masks.MAX_ARRAY_PIXELS:
-            report.add(Code.CARRIED, "mask that is not of its image's size", format=FORMAT, where=where)
+            where = Where(item=self.place.item, annotation=None if annotation.id is None else str(annotation.id))
+            what = "mask that is not of its image's size"
+            self.stretch.report.add(Code.CARRIED, what, format=FORMAT, where=where)
             return False
         return True
 
     def _layer(self, annotation: Annotation, ordinal: int, mask: Mask, key: int | str, name: str) -> Layer:
         known = name or (None if annotation.id is None else str(annotation.id))
-        where = msgspec.structs.replace(self.place, annotation=known)
+        where = Where(item=self.place.item, annotation=known)
         label = annotation.label or UNLABELLED
         layer = self._drawn[ordinal] = Layer(key, label, self.runs(mask), bool(annotation.crowd), where)
         return layer
@@ -100,8 +98,6 @@ class Picture:
         stands_in: bool,
     ) -> None:
         """Add a mask with an index of its own; ``reserved`` goes into ``meta``."""
-        from nucleus_convert.converters import masks
-
         runs = self.runs(mask)
         if not stands_in and not masks.is_usual(mask.counts, runs):
             # The picture gives the usual text for these pixels, and this is another.
@@ -172,14 +168,14 @@ class Picture:
 
     def _pixels(self, layers: list[Layer]) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
         """The picture as PNG; the index of each layer, and how many of its pixels others cover."""
-        from nucleus_convert.converters import masks, png
-
         assert self._size is not None
         if len(layers) == 1:
-            runs, height = layers[0].runs, self._size[0]
-            left, top, pixels = masks.patch(runs, height, self.box(runs, height))
-            if pixels.size:
-                return png.encode_patch(pixels, left, top, *self._size), (1,), (0,)
+            runs, (height, width) = layers[0].runs, self._size
+            _, top, _, rows = self.box(runs, height)
+            if rows:
+                above, below = png.margins(top, top + rows - 1, height)
+                lines = masks.scanlines(runs, height, width, above, below)
+                return png.encode_lines(lines, height, width, above, below), (1,), (0,)
         settings = self.stretch.settings
         composed = compose(layers, *self._size, overlap=settings.overlap, overflow="fail")
         report_losses(composed, layers, settings.overlap, self.stretch.report, format=FORMAT)
@@ -190,9 +186,3 @@ class Picture:
         carried = segment.meta.setdefault(KEY, {"v": VERSION}).setdefault("shapes", [])
         if not any(shape["type"] == "mask" for shape in carried):
             carried.append(msgspec.to_builtins(segment.mask))
-
-
-def is_given(annotation: Annotation) -> bool:
-    """Whether an annotation is a segment whose picture was not to be had."""
-    held = annotation.extras.get(FORMAT, {}).get(MASK)
-    return not annotation.shapes and isinstance(held, dict) and bool(held.get("mask_url"))

@@ -26,6 +26,7 @@ from nucleus_convert.converters.nucleus.scenes import assemble
 from nucleus_convert.converters.parallel import CHUNK, encode_chunks
 from nucleus_convert.converters.protocol import Stretch, Target
 from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.saving import Behind
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.parts import PartWriter, cut, rewrite
 from nucleus_convert.formats.nucleus.wire import DECODE, ENCODER
@@ -123,10 +124,11 @@ class _Writer:
                 stack.enter_context(PartWriter(self.folder, stem, limit))
                 for stem in (wire.ITEMS, wire.ANNOTATIONS, wire.PREDICTIONS, wire.SCENES)
             )
+            pictures = stack.enter_context(Behind())
             done = 0
             for chunk in encode_chunks(
                 self.labels,
-                Encoder(self.settings),
+                Encoder(self.settings, pictures.add),
                 self.report,
                 workers=self.target.workers,
                 progress=self.target.progress,
@@ -170,7 +172,8 @@ class _Writer:
         for stem_paths in paths.values():
             self.written.extend(stem_paths)
         self._sidecars(_order(assembled.scene_positions, assembled.item_positions, done))
-        self.written.extend(self.folder / wire.MASKS / name for name in self.masks)
+        folder = self.folder / wire.MASKS
+        self.written.extend(folder / name for name in self.masks)
         self.written.extend(self.folder / wire.CLOUDS / name for name in self.clouds)
         return self.written
 

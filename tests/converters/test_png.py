@@ -87,25 +87,26 @@ def test_memory_layout_changes_no_byte():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 40), (100, 33), (64, 200)])
-def test_a_patch_gives_the_bytes_of_the_whole_picture(size):
+def test_lines_between_margins_give_the_bytes_of_the_whole_picture(size):
     generator = np.random.default_rng(sum(size))
     height, width = size
     for _ in range(50):
         top, left = int(generator.integers(height)), int(generator.integers(width))
         rows, columns = int(generator.integers(1, height - top + 1)), int(generator.integers(1, width - left + 1))
-        patch = generator.integers(0, 3, (rows, columns)).astype(np.uint8)
-        patch[0, 0] = patch[-1, -1] = 1
         whole = np.zeros(size, np.uint8)
-        whole[top : top + rows, left : left + columns] = patch
-        data = png.encode_patch(patch, left, top, height, width)
+        whole[top : top + rows, left : left + columns] = generator.integers(0, 3, (rows, columns))
+        whole[top, left] = whole[top + rows - 1, left + columns - 1] = 1
+        above, below = png.margins(top, top + rows - 1, height)
+        lines = np.pad(whole, ((0, 0), (1, 0)))[above : height - below].tobytes()
+        data = png.encode_lines(lines, height, width, above, below)
         assert data == png.encode(whole)
         assert (np.asarray(Image.open(io.BytesIO(data))) == whole).all()
 
 
-@pytest.mark.parametrize(("left", "top"), [(-1, 0), (0, -1), (3, 0), (0, 3)])
-def test_a_patch_must_lie_in_the_picture(left, top):
-    with pytest.raises(ValueError, match="not in 4 x 4"):
-        png.encode_patch(np.ones((2, 2), np.uint8), left, top, 4, 4)
+@pytest.mark.parametrize(("above", "below", "size"), [(0, 0, 19), (0, 0, 21), (1, 0, 20), (2, 2, 0), (3, 3, 10)])
+def test_lines_and_margins_must_make_up_the_picture(above, below, size):
+    with pytest.raises(ValueError, match="are not 4 x 4"):
+        png.encode_lines(bytes(size), 4, 4, above, below)
 
 
 def test_written_files_are_what_nucleus_wants():
