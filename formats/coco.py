@@ -6,12 +6,14 @@ it value by value, so that each odd value can be named.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.converters.errors import ReadError, SchemaError, Where
+from nucleus_convert.formats.jsonfault import fault
 
 Number: TypeAlias = int | float
 RowId: TypeAlias = int | str | float | None
@@ -80,16 +82,34 @@ def canonical_id(value: Any) -> int | str | None:
     return None
 
 
+def refusal(raw: bytes, where: Where) -> ReadError | None:
+    """What is wrong with a row that is no JSON, with the path of it; None if it is JSON."""
+    found = fault(raw)
+    return None if found is None else found.error(where)
+
+
+def damaged_id(raw: bytes) -> int | str | None:
+    """The canonical id in a row that is no JSON, if only its numbers are none, or parts of characters."""
+    try:
+        row = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return canonical_id(row.get("id")) if isinstance(row, dict) else None
+
+
 def load(raw: bytes, where: Where) -> Any:
-    """A value of a file that is known to be JSON.
+    """A value of a file.
 
     Raises:
+        MalformedFileError: it is no JSON.
         SchemaError: it is JSON, but no value that can be held: a number out of range, too many brackets in
         brackets.
     """
     try:
         return DECODE(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if (worse := refusal(raw, where)) is not None:
+            raise worse from error
         raise SchemaError(
             f"a value that cannot be read: {str(error)[:1].lower()}{str(error)[1:]}", where
         ) from error

@@ -26,7 +26,7 @@ from nucleus_convert.converters.coco.reserved import (
     restore_item,
 )
 from nucleus_convert.converters.coco.rows import RowReader
-from nucleus_convert.converters.coco.scan import Contents, scan
+from nucleus_convert.converters.coco.scan import Contents, scan, with_bad_image
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import (
     DanglingReferenceError,
@@ -248,8 +248,7 @@ class CocoSource:
         for part, mine in zip(self.parts, rows, strict=True):
             for row, offset, length in mine:
                 where = Where(file=part.name, path=f"{part.reader.path}[{row}]")
-                error = SchemaError("the annotation's image could not be read", where)
-                report.reject(error, wire.verbatim(part.file.read(offset, length)))
+                report.reject(with_bad_image(where), wire.verbatim(part.file.read(offset, length)))
 
 
 def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
@@ -276,6 +275,8 @@ class _Reader:
         self.options = options
         self.report = report
         self.images = Images()
+        self.lost: set[int | str] = set()
+        """Ids of images of the split whose rows are no JSON."""
         self.parts: list[Part] = []
         self.labels: dict[str, Label] = {}
         self.entries: list[dict[str, Any]] = []
@@ -325,6 +326,7 @@ class _Reader:
         for contents in files:
             if contents.kept is not None and contents.kept.subset is not None:
                 split = contents.kept.subset
+        self.lost.clear()
         for contents in files:
             self._add_images(contents, table, split)
         offset = 0
@@ -367,6 +369,7 @@ class _Reader:
     def _add_images(self, contents: Contents, table: Table, split: str | None) -> None:
         file = self.images.add_file(contents.name, contents.file, split)
         images = contents.images
+        self.lost |= images.lost
         if not table:
             first = self.images.extend(file, images.rows, images.offsets, images.lengths)
             table.update({identity: first + position for identity, position in images.positions.items()})
@@ -485,7 +488,7 @@ class _Reader:
         for row, image in rows.other_images.items():
             groups[row] = -1 if image is None else table.get(image, -1)
         for row in [row for row, group in enumerate(groups) if group < 0]:
-            self.report.reject(_without_image(contents, row), contents.row(row))
+            self.report.reject(_without_image(contents, row, self.lost), contents.row(row))
         for row in same:
             groups[row] = -1
         index = RowIndex()
@@ -535,9 +538,13 @@ def _less_of(label: Label, other: Label) -> bool:
     )
 
 
-def _without_image(contents: Contents, row: int) -> ReadError:
-    """What is wrong with a row that belongs to no image."""
+def _without_image(contents: Contents, row: int, lost: set[int | str]) -> ReadError:
+    """What is wrong with a row that belongs to no image; ``lost`` are images that could not be read."""
     image, path = contents.rows.image(row), f"{contents.rows_path}[{row}]"
+    if row in contents.rows.wrong and (error := wire.refusal(contents.raw(row), contents.where(path))):
+        return error
+    if image in lost:
+        return with_bad_image(contents.where(path))
     if row in contents.rows.wrong or image is None:
         return SchemaError(
             "expected an annotation object with an image_id (a whole number or a string)",
