@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters.errors import ReadError, SchemaError, Where
-from nucleus_convert.formats.jsonfault import fault
+from nucleus_convert.formats import jsonvalue
 
 Number: TypeAlias = int | float
 RowId: TypeAlias = int | str | float | None
@@ -60,8 +59,8 @@ class ImageProbe(msgspec.Struct, gc=False):
 DECODE_ANNOTATION = msgspec.json.Decoder(AnnotationRow).decode
 ANNOTATION_PROBES = msgspec.json.Decoder(list[AnnotationProbe])
 IMAGE_PROBES = msgspec.json.Decoder(list[ImageProbe])
-DECODE = msgspec.json.Decoder().decode
 ENCODE = msgspec.json.Encoder().encode
+load, refusal, verbatim = jsonvalue.load, jsonvalue.refusal, jsonvalue.verbatim
 
 KNOWN_KEYS = frozenset(AnnotationRow.__struct_fields__) | {"caption"}
 
@@ -82,12 +81,6 @@ def canonical_id(value: Any) -> int | str | None:
     return None
 
 
-def refusal(raw: bytes, where: Where) -> ReadError | None:
-    """What is wrong with a row that is no JSON, with the path of it; None if it is JSON."""
-    found = fault(raw)
-    return None if found is None else found.error(where)
-
-
 def damaged_id(raw: bytes) -> int | str | None:
     """The canonical id in a row that is no JSON, if only its numbers are none, or parts of characters."""
     try:
@@ -95,34 +88,6 @@ def damaged_id(raw: bytes) -> int | str | None:
     except (ValueError, RecursionError):
         return None
     return canonical_id(row.get("id")) if isinstance(row, dict) else None
-
-
-def load(raw: bytes, where: Where) -> Any:
-    """A value of a file.
-
-    Raises:
-        MalformedFileError: it is no JSON.
-        SchemaError: it is JSON, but no value that can be held: a number out of range, too many brackets in
-        brackets.
-    """
-    try:
-        return DECODE(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if (worse := refusal(raw, where)) is not None:
-            raise worse from error
-        raise SchemaError(
-            f"a value that cannot be read: {str(error)[:1].lower()}{str(error)[1:]}", where
-        ) from error
-    except RecursionError as error:
-        raise SchemaError("nested too deeply to be a label file", where) from error
-
-
-def verbatim(raw: bytes) -> Any:
-    """A row for the quarantine: as JSON, or as text where it cannot be."""
-    try:
-        return DECODE(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return raw.decode(errors="backslashreplace")
 
 
 def split_name(stem: str) -> tuple[str | None, str | None]:

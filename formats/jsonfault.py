@@ -43,7 +43,7 @@ class Fault(NamedTuple):
 
     def error(self, where: Where, hint: str | None = None) -> ReadError:
         """The error of the text at ``where``."""
-        place = msgspec.structs.replace(where, path=f"{where.path or '$'}{self.path}")
+        place = msgspec.structs.replace(where, path=f"{where.path or '$'}{self.path}") if self.path else where
         return (SchemaError if self.deep else MalformedFileError)(self.message, place, hint)
 
 
