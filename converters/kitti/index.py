@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.converters.errors import Where
 from nucleus_convert.converters.kitti import folders, raw, semantics
 from nucleus_convert.converters.kitti.folders import Part
 from nucleus_convert.converters.kitti.glance import Glance
@@ -231,6 +231,7 @@ class Index:
     def _raw(self, drive: raw.Drive) -> None:
         if any(drive.scene == scene.id for scene in self.scenes):
             drive = drive._replace(scene=drive.folder)
+        raw.reject_bad(drive.document, self.report)
         prefix = f"{drive.folder}/" if drive.folder else ""
         for what, line in drive.document.odd:
             self.report.add(
@@ -274,11 +275,6 @@ class Index:
                 count=tilted,
             )
         count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
-        if count > wire.MOST_FRAMES:
-            raise SchemaError(
-                f"tracklets of {count:,} frames, more than {wire.MOST_FRAMES:,}",
-                Where(file=str(self.root / drive.path)),
-            )
         number = len(self.drives)
         self.drives.append(drive)
         for one in drive.document.tracklets:
