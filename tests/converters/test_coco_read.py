@@ -992,6 +992,46 @@ def test_results_are_predictions_and_come_back(tmp_path: Path, result: dict[str,
     assert back == value
 
 
+BEYOND = ("out-of-range", "scores that are not within 0 to 1, as confidences are")
+
+
+@pytest.mark.parametrize("score", [1.0001, 85, -0.25, 10**30])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"id": 5, "segmentation": [SQUARE]},
+        {"keypoints": [1, 2, 0.75], "bbox": ...},
+        {"attributes": {"a": 1}, "note": 1},
+    ],
+)
+@pytest.mark.parametrize("results", [False, True])
+def test_scores_beyond_0_to_1_are_kept_and_told(
+    tmp_path: Path, score: Any, more: dict[str, Any], results: bool
+) -> None:
+    rows = [row(id=i, image_id=1, score=within) for i, within in enumerate([0, 1, 0.5, 1.0, None])]
+    bad = {key: value for key, value in {**row(id=7, score=score), **more}.items() if value is not ...}
+    value = [*rows, bad, bad] if results else document(*rows, bad, bad)
+    report = Report()
+    [record] = records(value, tmp_path, report)
+    assert [one.confidence for one in record.annotations] == [0, 1, 0.5, 1, None, score, score]
+    told = findings(report)
+    assert told[BEYOND] == 2
+    [finding] = [one for one in report.sorted() if one.code == BEYOND[0]]
+    place = "$[{}].score" if results else "$.annotations[{}].score"
+    assert [(where.file, where.path) for where in finding.examples] == [("in.json", place.format(i)) for i in (5, 6)]
+    report = Report()
+    records(value[:5] if results else document(*rows), tmp_path, report)
+    assert BEYOND not in findings(report)
+
+
+def test_of_many_scores_beyond_five_are_named(tmp_path: Path) -> None:
+    report = Report()
+    records([{**DETECTION, "score": 85} for _ in range(1000)], tmp_path, report)
+    [finding] = [one for one in report.sorted() if one.code == BEYOND[0]]
+    assert (finding.count, len(finding.examples)) == (1000, 5)
+
+
 def test_results_that_name_what_the_truth_has_not(tmp_path: Path) -> None:
     truth = save(TRUTH, tmp_path / "truth.json")
     for field, said in (
