@@ -23,6 +23,8 @@ _LONGEST: Final = 40
 """Bytes of a key that are worth telling."""
 _TOKEN = re.compile(rb'"(?:([^"\\]*(?:\\.[^"\\]*)*)"\s*:|[^"\\]*(?:\\.[^"\\]*)*"?)|[\[\]{}]', re.DOTALL)
 """A key, which is the group, a string or a bracket."""
+_ESCAPE = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]|(\\u[dD][89a-fA-F])|\\.", re.DOTALL)
+"""Both halves of a character that JSON writes as two, one alone, which is the group, or another escape."""
 _WORD = re.compile(rb'[^\s,\]}\[{":]+')
 
 
@@ -69,6 +71,10 @@ def explained(error: Exception, data: bytes, shift: int = 0) -> Fault:
         return Fault("nested too deeply to be a label file", deep=True)
     if isinstance(error, UnicodeDecodeError):
         return Fault("not valid JSON: the text is not UTF-8", _path(data, error.start), error.start)
+    if any(word in str(error) for word in ("surrogate", "hex escape", "truncated")):
+        half = next((escape.start() for escape in _ESCAPE.finditer(data) if escape[1]), None)
+        if half is not None:  # as Python writes what was no text
+            return Fault("not valid JSON: half of a surrogate pair", _path(data, half), half)
     reason, _, tail = str(error).removeprefix("JSON is malformed: ").partition(" (byte ")
     if not tail:
         return Fault(f"not valid JSON: {reason}")

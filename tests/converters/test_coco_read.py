@@ -809,7 +809,7 @@ NO_JSON = [
     ('"area": 12', '"attributes": {"speed": NaN}', ".attributes.speed", "NaN is not JSON"),
     ('"area": 12', '"segmentation": [[1, 2, 3, 4, 5, NaN]]', ".segmentation[0][5]", "NaN is not JSON"),
     ('"image_id": 1', '"image_id": NaN', ".image_id", "NaN is not JSON"),
-    ('"area": 12', '"note": "\\udce9.jpg"', ".note", "not valid JSON: invalid utf-16 surrogate pair"),
+    ('"area": 12', '"note": "\\udce9.jpg"', ".note", "not valid JSON: half of a surrogate pair"),
     ('"area": 12', '"area": 12,', "", "not valid JSON: "),
 ]
 """What a row says, what it says instead, and what is wrong with that."""
