@@ -83,17 +83,35 @@ class _Records(msgspec.Struct, frozen=True):
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[model.Record]:
         for number, line in self.lines.read(start, stop):
+            where = Where(file=str(self.lines.path), line=number)
             try:
                 record = _DECODE(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                if b'"mask"' in line or b'"keypoints"' in line:
+                    _check_shapes(record, where)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, SchemaError) as error:
                 report.reject(
-                    _error(error, Where(file=str(self.lines.path), line=number)),
+                    error if isinstance(error, SchemaError) else _error(error, where),
                     line.decode("utf-8", "backslashreplace").rstrip("\r\n"),
                     kind="item",
                     what="line that is no record of the model",
                 )
             else:
                 yield _unmarked(record, report) if b'"derived"' in line else record
+
+
+def _check_shapes(record: model.Record, where: Where) -> None:
+    """Raise SchemaError unless masks cover their size, and keypoints are what they should be: no type says so."""
+    for i, annotation in enumerate(record.annotations):
+        place = msgspec.structs.replace(where, path=f"$.annotations[{i}]")
+        for shape in annotation.shapes:
+            if type(shape) is model.Mask:
+                from nucleus_convert.converters import masks  # heavy, and many files have no mask
+
+                masks.read_counts(shape.counts, shape.height, shape.width, where=place)
+            elif type(shape) is model.Keypoints and (
+                len(shape.points) % 3 or not {*shape.points[2::3]} <= {0, 1, 2}
+            ):
+                raise SchemaError("expected keypoints of x, y and a visibility of 0, 1 or 2 each", place)
 
 
 def _unmarked(record: model.Record, report: Report) -> model.Record:
@@ -112,7 +130,7 @@ def _error(error: Exception, where: Where) -> SchemaError | MalformedFileError:
     if isinstance(error, msgspec.ValidationError):
         text, _, path = str(error).partition(" - at ")
         where = msgspec.structs.replace(where, path=path.strip("`") or None)
-        return SchemaError(f"the record does not fit the model: {text}", where)
+        return SchemaError(f"the record does not fit the model: {text:.300}", where)
     return MalformedFileError(f"the line is not JSON: {error}", where)
 
 

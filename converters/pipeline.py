@@ -29,7 +29,6 @@ from nucleus_convert.converters.errors import (
     ConvertError,
     LossRefusedError,
     OptionError,
-    ReadError,
     Where,
     WriteError,
 )
@@ -433,7 +432,6 @@ def _explained(place: Layout, opened: sources.Opened | None) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise WriteError("no room left", where, hint="free some, or choose another place") from error
-        if opened is not None and str(error.filename or "").startswith(str(opened.path)):
-            where = Where(file=opened.shown(str(error.filename)))
-            raise ReadError(f"cannot be read ({error.strerror})", where) from error
+        if opened is not None and (refusal := opened.refusal(error)) is not None:
+            raise refusal from error
         raise WriteError(f"cannot be written ({error.strerror or error})", where) from error

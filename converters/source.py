@@ -27,6 +27,8 @@ MAX_RATIO = 200
 """Unpacked to packed. Label files reach 20; a bomb starts at 1,000."""
 RATIO_FROM = 1 << 26
 """Below 64 MiB unpacked any ratio is harmless."""
+_LONGEST = 250
+"""Characters of a name that are worth telling."""
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
@@ -54,6 +56,18 @@ class Opened(msgspec.Struct, frozen=True):
         error.message = self.shown(error.message)
         error.where = self.place(error.where)
 
+    def refusal(self, error: OSError) -> ReadError | None:
+        """The error of what the system would not do with a file of the source; None if it was with another.
+
+        It may not be read, a name in the data set is too long for the system, the disk is broken.
+        """
+        name = str(error.filename or "")
+        if not name.startswith(str(self.path)):
+            return None
+        shown = self.shown(name)
+        where = Where(file=shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…")
+        return ReadError(f"cannot be read ({error.strerror})", where)
+
     def place(self, where: Where | None) -> Where | None:
         """``where`` with the zip's name in it, rather than the temporary folder's."""
         if where is None or where.file is None:
@@ -74,7 +88,8 @@ def opened(path: Path) -> Iterator[Opened]:
     if not path.exists():
         raise ReadError("no such file or folder", Where(file=str(path)), hint="check the path")
     if path.suffix.lower() != ".zip" or path.is_dir():
-        yield Opened(path, str(path))
+        with _refusals(found := Opened(path, str(path))):
+            yield found
         return
     folder: Path | None = None
     try:
@@ -82,11 +97,24 @@ def opened(path: Path) -> Iterator[Opened]:
             folder = Path(tempfile.mkdtemp(prefix="nucleus-convert-")).resolve()
         _unpack(path, folder)
         entries = list(folder.iterdir())
-        yield Opened(entries[0] if len(entries) == 1 else folder, str(path), folder)
+        with _refusals(found := Opened(entries[0] if len(entries) == 1 else folder, str(path), folder)):
+            yield found
     finally:
         if folder is not None:
             with signals.undisturbed():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _refusals(found: Opened) -> Iterator[None]:
+    """Say what the system refused to do with the source as an error that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        refusal = found.refusal(error)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 def _unpack(path: Path, folder: Path) -> None:

@@ -6,12 +6,13 @@ it value by value, so that each odd value can be named.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.formats import jsonvalue
 
 Number: TypeAlias = int | float
 RowId: TypeAlias = int | str | float | None
@@ -58,8 +59,8 @@ class ImageProbe(msgspec.Struct, gc=False):
 DECODE_ANNOTATION = msgspec.json.Decoder(AnnotationRow).decode
 ANNOTATION_PROBES = msgspec.json.Decoder(list[AnnotationProbe])
 IMAGE_PROBES = msgspec.json.Decoder(list[ImageProbe])
-DECODE = msgspec.json.Decoder().decode
 ENCODE = msgspec.json.Encoder().encode
+load, refusal, verbatim = jsonvalue.load, jsonvalue.refusal, jsonvalue.verbatim
 
 KNOWN_KEYS = frozenset(AnnotationRow.__struct_fields__) | {"caption"}
 
@@ -80,29 +81,13 @@ def canonical_id(value: Any) -> int | str | None:
     return None
 
 
-def load(raw: bytes, where: Where) -> Any:
-    """A value of a file that is known to be JSON.
-
-    Raises:
-        SchemaError: it is JSON, but no value that can be held: a number out of range, too many brackets in
-        brackets.
-    """
+def damaged_id(raw: bytes) -> int | str | None:
+    """The canonical id in a row that is no JSON, if only its numbers are none, or parts of characters."""
     try:
-        return DECODE(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SchemaError(
-            f"a value that cannot be read: {str(error)[:1].lower()}{str(error)[1:]}", where
-        ) from error
-    except RecursionError as error:
-        raise SchemaError("nested too deeply to be a label file", where) from error
-
-
-def verbatim(raw: bytes) -> Any:
-    """A row for the quarantine: as JSON, or as text where it cannot be."""
-    try:
-        return DECODE(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return raw.decode(errors="backslashreplace")
+        row = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return canonical_id(row.get("id")) if isinstance(row, dict) else None
 
 
 def split_name(stem: str) -> tuple[str | None, str | None]:

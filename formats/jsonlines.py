@@ -11,7 +11,8 @@ import msgspec
 
 from nucleus_convert.converters.errors import ReadError, SchemaError, Where
 from nucleus_convert.formats import jsonstream
-from nucleus_convert.formats.jsonstream import P, Rows, check_text
+from nucleus_convert.formats.jsonfault import check_text
+from nucleus_convert.formats.jsonstream import P, Rows
 
 
 def scan_lines(path: Path, probe: msgspec.json.Decoder[P]) -> Iterator[Rows[P]]:

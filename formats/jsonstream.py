@@ -4,6 +4,9 @@ Nothing is held but one block. Boundaries are guessed cheaply (what looks like t
 *proved* by decoding the block as a JSON array: a wrong guess cannot decode, since its brackets or quotes are left
 open, and then the block is walked token by token. msgspec does the decoding, so proof and probe are one pass; a
 :data:`Quick` reader may do both for elements written in a way that it knows.
+
+An element that is no JSON spoils no other, as long as its brackets tell where it ends: it has its error in place of
+a probe, and what becomes of it is for the caller to say.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import BinaryIO, Generic, Literal, TypeAlias, TypeVar, get_args, ove
 import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.formats.jsonfault import check_text, explained
 
 P = TypeVar("P")
 Q = TypeVar("Q", bound=Sized)
@@ -24,6 +28,11 @@ BLOCK = 1 << 21
 """Bytes looked at together."""
 LARGEST_VALUE = 1 << 28
 """A single value larger than this is refused rather than held."""
+DEEPEST = 1 << 16
+"""Brackets in brackets up to which the end of a damaged element is looked for."""
+
+_SOON = 1000
+"""Elements after which one that is no JSON is forgotten."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SEAM = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{")
@@ -39,8 +48,9 @@ class Rows(msgspec.Struct, Generic[P]):
 
     ``data[starts[i]:ends[i]]`` is an element; ``base`` is the file offset of ``data``; ``first`` is the index
     of the first element in its array (for lines: the number of the first line, from 1, and ``numbers`` the
-    line of each). ``probes[i]`` is the element decoded as the probe type, or the error where it does not fit
-    that type.
+    line of each). ``probes[i]`` is the element decoded as the probe type; where that cannot be, a
+    ``msgspec.ValidationError`` if it is of another type, and another error if it is no JSON, or nested too deeply
+    (:func:`jsonfault.fault` says what is wrong).
     """
 
     data: bytes
@@ -225,7 +235,7 @@ class JsonDocument:
         try:
             key: str = msgspec.json.decode(self._buffer[start:end], type=str)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise self._malformed(_reason(error)) from error
+            raise self._malformed(explained(error, b"").message.removeprefix("not valid JSON: ")) from error
         self._pos = end
         if self._peek(f"$.{key}") != b":":
             raise self._malformed(f"expected ':' after key '{key}'")
@@ -235,8 +245,12 @@ class JsonDocument:
     def _skip_pending(self) -> None:
         if self._pending is not None:
             if self._pending.kind == "array":
-                for _ in self.take_rows(self._pending.path, _RAWS):
-                    pass
+                path = self._pending.path
+                for rows in self.take_rows(path, _RAWS):
+                    for i, probe in enumerate(rows.probes):
+                        if isinstance(probe, Exception):  # nobody reads it, so nobody would say so
+                            start = rows.base + rows.starts[i] - self._base
+                            raise self._refused(probe, rows.raw(i), start, f"{path}[{rows.first + i}]", shift=1)
             else:
                 self.take_value(self._pending.path)
 
@@ -269,8 +283,8 @@ class JsonDocument:
         try:
             msgspec.json.decode(data, type=msgspec.Raw)
             check_text(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise self._locate(error, start, path) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._refused(error, data, start, path) from error
         self._pos = end
         return data
 
@@ -294,17 +308,20 @@ class JsonDocument:
             self._pos += 1
             return
         opening = _OPENING.match(self._buffer, self._pos)
+        spoilt = False  # by an element not long ago that is no JSON: more may come, and a whole block is walked
         while True:
             self._fill(BLOCK)
             known = quick(self._buffer, self._pos, self._base) if quick else None
             if known is not None:
                 self._pos, columns = known
                 count = len(columns)
+                spoilt = spoilt and count < _SOON
                 yield columns
             else:
-                rows = self._seams(opening.group(), probe, index) if opening else None
+                rows = self._seams(opening.group(), probe, index) if opening and not spoilt else None
                 if rows is None:
-                    rows = self._walked(path, probe, index)
+                    rows = self._walked(path, probe, index, through=spoilt)
+                    spoilt = not spoilt and _is_damage(rows.probes[-1:])
                 count = len(rows.starts)
                 if count:
                     yield rows
@@ -351,8 +368,11 @@ class JsonDocument:
         self._pos = end
         return Rows(data=data, base=base, first=index, starts=starts, ends=ends, probes=probes)
 
-    def _walked(self, path: str, probe: msgspec.json.Decoder[list[P]], index: int) -> Rows[P]:
-        """The elements of a block, token by token: slower, but for any JSON, and it can say what is wrong."""
+    def _walked(self, path: str, probe: msgspec.json.Decoder[list[P]], index: int, *, through: bool) -> Rows[P]:
+        """The elements of a block, token by token: slower, but for any JSON, and it can say what is wrong.
+
+        After one that is no JSON it ends, so that those behind can be read quickly, unless it is to go ``through``.
+        """
         starts: list[int] = []
         ends: list[int] = []
         probes: list[P | Exception] = []
@@ -367,15 +387,16 @@ class JsonDocument:
             try:
                 check_text(raw)
                 probes.append(probe.decode(b"[" + raw + b"]")[0])
-            except msgspec.ValidationError as error:
-                probes.append(error.with_traceback(None))  # as in _probe_line
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise self._locate(error, position, f"{path}[{index + len(starts)}]", shift=1) from error
-            except RecursionError as error:
-                raise self._too_deep(f"{path}[{index + len(starts)}]") from error
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                wrong = _proved(error, raw)
+                if not isinstance(wrong, msgspec.ValidationError) and not _matched(raw):
+                    raise self._refused(wrong, raw, position, f"{path}[{index + len(starts)}]", shift=1) from error
+                probes.append(wrong.with_traceback(None))  # as in jsonlines
             starts.append(position - origin)
             ends.append(end - origin)
             self._pos = end
+            if not through and _is_damage(probes[-1:]):
+                break
             match = _SPACE.match(self._buffer, end)
             assert match is not None
             if self._buffer[match.end() : match.end() + 1] != b",":
@@ -409,39 +430,17 @@ class JsonDocument:
             hint="copy or export the file again",
         )
 
-    def _too_deep(self, path: str) -> SchemaError:
-        return SchemaError(
-            "nested too deeply to be a label file",
-            Where(file=str(self.path), path=path),
-            hint="is this the right file?",
-        )
+    def _refused(
+        self, error: Exception, data: bytes, start: int, path: str, shift: int = 0
+    ) -> ReadError:
+        """The error of a value ``data`` that begins at ``start``, with the line and the path of what is wrong in it.
 
-    def _locate(
-        self, error: msgspec.DecodeError | UnicodeDecodeError, start: int, path: str, shift: int = 0
-    ) -> MalformedFileError:
-        """The error of a value that begins at ``start``, with the line that its byte position falls on."""
-        if isinstance(error, UnicodeDecodeError):
-            position = start + error.start
-        else:
-            found = re.search(r"byte (\d+)", str(error))
-            position = start + (int(found.group(1)) - shift if found else 0)
-        return MalformedFileError(
-            f"not valid JSON: {_reason(error)}",
-            Where(file=str(self.path), line=self._line(position), path=path),
-            hint="NaN and Infinity are not JSON; otherwise the file is damaged: export it again",
-        )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "the text is not UTF-8"
-    return re.sub(r"^JSON is malformed: ", "", re.sub(r" ?\(byte \d+\)$", "", str(error)))
-
-
-def check_text(data: bytes) -> None:
-    """Raise UnicodeDecodeError unless ``data`` is UTF-8: msgspec checks only the strings that it keeps."""
-    if not data.isascii():
-        data.decode()
+        A probe's decoder had ``shift`` bytes before the value.
+        """
+        found = explained(error, data, shift)
+        hint = "NaN and Infinity are not JSON; otherwise the file is damaged: export it again"
+        where = Where(file=str(self.path), line=self._line(start + found.offset), path=path)
+        return found.error(where, "is this the right file?" if found.deep else hint)
 
 
 def _wants_objects(probe: msgspec.json.Decoder[list[P]]) -> bool:
@@ -501,6 +500,37 @@ def _value_end(data: bytes, start: int, ended: bool) -> int | None:
         elif token.end() == token.start() + 1:
             return None  # a string that does not end here
     return None
+
+
+def _proved(error: Exception, data: bytes) -> Exception:
+    """What is wrong with an element: a decoder that met a wrong type did not look any further."""
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            _RAWS.decode(b"[" + data + b"]")
+        except (msgspec.DecodeError, RecursionError) as worse:
+            return worse
+    return error
+
+
+def _is_damage(probes: Sequence[object]) -> bool:
+    """Whether there is a probe, and it is of an element that is no JSON."""
+    return any(isinstance(probe, Exception) and not isinstance(probe, msgspec.ValidationError) for probe in probes)
+
+
+def _matched(data: bytes) -> bool:
+    """Whether the brackets of an element match, so that it ends where it seems to, although it is no JSON."""
+    if data[:1] in b",:]}":
+        return False  # there is no element
+    stack = bytearray()
+    for token in _TOKEN.finditer(data):
+        byte = data[token.start()]
+        if byte in b"{[":
+            stack.append(byte + 2)  # the bracket that closes it, in ASCII
+            if len(stack) > DEEPEST:
+                return False
+        elif byte in b"}]" and (not stack or stack.pop() != byte):
+            return False
+    return not stack
 
 
 def _before_comma(data: bytes, position: int) -> int:

@@ -14,6 +14,7 @@ import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
 from nucleus_convert.formats.jsonlines import scan_lines
+from nucleus_convert.formats.jsonvalue import refusal
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 MANIFEST, ITEMS, LABELS, FOLDER = "manifest.jsonl", "images.jsonl", "labels.json", "masks"
@@ -57,7 +58,10 @@ ENCODE = msgspec.json.Encoder().encode
 
 
 class Manifest(msgspec.Struct):
-    """Where the lines are, by item. Without ``images.jsonl``, ``items`` is None, ``names`` are the images."""
+    """Where the lines are, by item. Without ``images.jsonl``, ``items`` is None, ``names`` are the images.
+
+    ``bad`` are lines of the manifest that are none: what is wrong, and the line.
+    """
 
     root: Path
     entries: RowFile
@@ -66,6 +70,7 @@ class Manifest(msgspec.Struct):
     items: tuple[RowFile, RowIndex] | None
     names: list[str]
     labels: dict[str, None]
+    bad: list[tuple[ReadError, bytes]]
 
 
 def load(root: Path) -> Manifest:
@@ -73,23 +78,26 @@ def load(root: Path) -> Manifest:
 
     Raises:
         ReadError: a file cannot be read.
-        SchemaError: a line is not what it should be.
     """
     items = _items(root / ITEMS) if (root / ITEMS).is_file() else None
     count = 0 if items is None else items[1].groups
     index, numbers, names, labels = RowIndex(), [], dict[str, int](), dict[str, None]()
+    bad: list[tuple[ReadError, bytes]] = []
     path = root / MANIFEST
     for rows in scan_lines(path, _PROBES):
         for i, probe in enumerate(rows.probes):
             number = rows.numbers[i] if rows.numbers else rows.first + i
             where = Where(file=str(path), line=number)
             if isinstance(probe, Exception):
-                raise SchemaError("expected a line with file, image, id, label and index", where) from probe
+                plain = SchemaError("expected a line with file, image, id, label and index", where)
+                bad.append((refusal(rows.raw(i), where) or plain, rows.raw(i)))
+                continue
             if items is None:
                 name = probe.image or probe.file or ""
                 group = names.setdefault(name, len(names))
             elif probe.item is None or not 0 <= probe.item < count:
-                raise SchemaError(f"item {probe.item} is no line of {ITEMS}", where, f"or remove {ITEMS}")
+                bad.append((SchemaError(f"item {probe.item} is no line of {ITEMS}", where), rows.raw(i)))
+                continue
             else:
                 group = probe.item
             if probe.label is not None:
@@ -97,18 +105,13 @@ def load(root: Path) -> Manifest:
             index.add(rows.base + rows.starts[i], rows.ends[i] - rows.starts[i], group)
             numbers.append(number)
     index.freeze(len(names) if items is None else count)
-    return Manifest(root, RowFile(path), index, numbers, items, list(names), labels)
+    return Manifest(root, RowFile(path), index, numbers, items, list(names), labels, bad)
 
 
 def _items(path: Path) -> tuple[RowFile, RowIndex]:
     index = RowIndex()
     for rows in scan_lines(path, _ANY):
-        for i, probe in enumerate(rows.probes):
-            if isinstance(probe, Exception):
-                number = rows.numbers[i] if rows.numbers else rows.first + i
-                raise MalformedFileError(
-                    "the line is no JSON object", Where(file=str(path), line=number)
-                ) from probe
+        for i in range(len(rows.starts)):  # good or bad: masks name their image by the number of its line
             index.add(rows.base + rows.starts[i], rows.ends[i] - rows.starts[i], len(index))
     return RowFile(path), index.freeze(len(index))
 

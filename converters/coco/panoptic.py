@@ -28,6 +28,7 @@ from nucleus_convert.converters.coco.reserved import (
     restore_header,
     restore_item,
 )
+from nucleus_convert.converters.coco.scan import with_bad_image
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import (
     ConvertError,
@@ -40,7 +41,7 @@ from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Header, Item, Label, Mask, Record
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import coco as wire
-from nucleus_convert.formats.jsonstream import JsonDocument
+from nucleus_convert.formats.jsonstream import JsonDocument, Rows
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 KEY = "segment"
@@ -87,10 +88,20 @@ def files(source: Path) -> list[Path]:
 
 
 class _Truth(msgspec.Struct):
-    """What names the images and categories of results."""
+    """What names the images and categories of results; ``lost`` are the ids of images that are no JSON."""
 
     images: dict[int | str, dict[str, Any]]
     labels: list[tuple[int | str, Label]]
+    lost: set[int | str]
+
+
+class _Members(msgspec.Struct):
+    """The root of a file, but for its annotations: other members, image rows with their places, keys in their order."""
+
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+    images: list[tuple[int, Any]] = msgspec.field(default_factory=list)
+    keys: list[str] = msgspec.field(default_factory=list)
+    lost: set[int | str] = msgspec.field(default_factory=set)
 
 
 Carrier: TypeAlias = tuple[Item, Carried]
@@ -139,29 +150,42 @@ def read(paths: list[Path], source: Path, *, options: ReadOptions, report: Repor
 
 
 def _truth(path: Path, report: Report) -> _Truth:
-    fields, images, _ = _members(path, path.name, None)
-    categories = read_categories(fields.get("categories", []), path.name, report)
-    return _Truth({row["id"]: row for row in images if isinstance(row, dict) and "id" in row}, categories)
+    found = _members(path, path.name, None, report)
+    categories = read_categories(found.fields.get("categories", []), path.name, report)
+    images = {wire.canonical_id(row.get("id")): row for _, row in found.images if isinstance(row, dict)}
+    return _Truth({key: row for key, row in images.items() if key is not None}, categories, found.lost)
 
 
-def _members(path: Path, name: str, index: Any) -> tuple[dict[str, Any], list[Any], list[str]]:
-    """The root's other members, the image rows, and the keys in their order; annotations go to ``index``."""
-    fields: dict[str, Any] = {}
-    images: list[Any] = []
-    keys: list[str] = []
+def _members(path: Path, name: str, index: Any, report: Report) -> _Members:
+    """All members; annotations go to ``index``."""
+    found = _Members()
     with JsonDocument(path) as document:
         for member in document.members():
             if member.key is None:
                 raise SchemaError("expected a JSON object", Where(file=name, path="$"))
-            keys.append(member.key)
+            found.keys.append(member.key)
             if member.key == "annotations" and member.kind == "array":
                 if index is not None:
                     index(member)
             elif member.key == "images" and member.kind == "array":
-                images = wire.DECODE(member.value())
+                for rows in member.rows(wire.IMAGE_PROBES):
+                    _add_images(rows, found, name, report)
             else:
-                fields[member.key] = wire.DECODE(member.value())
-    return fields, images, keys
+                where = Where(file=name, path=f"$.{member.key}")
+                found.fields[member.key] = wire.load(member.value(), where)
+    return found
+
+
+def _add_images(rows: Rows[wire.ImageProbe], found: _Members, name: str, report: Report) -> None:
+    for i in range(len(rows.starts)):
+        raw, number = rows.raw(i), rows.first + i
+        try:
+            found.images.append((number, wire.load(raw, Where(file=name, path=f"$.images[{number}]"))))
+        except ReadError as error:
+            report.reject(error, wire.verbatim(raw), kind="item")
+            lost = wire.damaged_id(raw)
+            if lost is not None:
+                found.lost.add(lost)
 
 
 def _scan(
@@ -176,14 +200,16 @@ def _scan(
                 image = None if isinstance(probe, Exception) else wire.canonical_id(probe.image_id)
                 places.append((rows.base + rows.starts[i], rows.ends[i] - rows.starts[i], image))
 
-    fields, images, keys = _members(path, name, note)
-    results = "images" not in keys
+    found = _members(path, name, note, report)
+    fields, images, lost = found.fields, found.images, found.lost
+    results = "images" not in found.keys
     subset = wire.split_name(path.stem)[1] if several else None
     if results and truth is not None:
-        images = [truth.images[image] for _, _, image in places if image in truth.images]
+        named = [truth.images[image] for _, _, image in places if image in truth.images]
+        images, lost = list(enumerate(named)), truth.lost
     items: list[Carrier] = []
     table: dict[Any, int] = {}
-    for k, row in enumerate(images):
+    for k, row in images:
         item = _item(row, subset, Where(file=name, path=f"$.images[{k}]"), report)
         if item is None:
             continue
@@ -202,14 +228,8 @@ def _scan(
             items.append((Item(id=image, subset=subset), ()))
         group = table.get(image, -1)
         if group < 0:
-            report.reject(
-                DanglingReferenceError(
-                    f"image id {image} is not among the images",
-                    Where(file=name, path=f"$.annotations[{k}].image_id"),
-                    "add the image, or leave such rows out with --on-error skip",
-                ),
-                wire.verbatim(rows.read(offset, length)),
-            )
+            raw, where = rows.read(offset, length), Where(file=name, path=f"$.annotations[{k}]")
+            report.reject(_without_image(raw, image, where, lost), wire.verbatim(raw))
         index.add(offset, length, group)
     index.freeze(len(items))
     if "categories" in fields:
@@ -225,12 +245,24 @@ def _scan(
         )
     kept = fields.pop(RESERVED, None)
     entry = {"name": path.name, "kind": "panoptic", "results": results, "fields": fields}
-    entry["keys"] = [key for key in keys if key != RESERVED]
+    entry["keys"] = [key for key in found.keys if key != RESERVED]
     if subset is not None:
         entry["subset"] = subset
     names = {number: label.name for number, label in labels}
     predicted = options.predictions or results
     return Part(name, folder, rows, index, names, predicted, subset), items, labels, entry, kept
+
+
+def _without_image(raw: bytes, image: int | str | None, where: Where, lost: set[int | str]) -> ReadError:
+    """What is wrong with a row that belongs to no image; ``lost`` are images that could not be read."""
+    if image in lost:
+        return with_bad_image(where)
+    refusal = wire.refusal(raw, where) if image is None else None
+    return refusal or DanglingReferenceError(
+        f"image id {image} is not among the images",
+        Where(file=where.file, path=f"{where.path}.image_id"),
+        "add the image, or leave such rows out with --on-error skip",
+    )
 
 
 def _bare_labels(

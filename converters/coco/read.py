@@ -27,7 +27,7 @@ from nucleus_convert.converters.coco.reserved import (
     restore_item,
 )
 from nucleus_convert.converters.coco.rows import RowReader
-from nucleus_convert.converters.coco.scan import Contents, scan
+from nucleus_convert.converters.coco.scan import Contents, scan, with_bad_image
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import (
     DanglingReferenceError,
@@ -304,7 +304,7 @@ class PartRows:
         for number in range(self._bounds[which], self._bounds[which + 1]):
             where = Where(file=self._part.name, path=f"{self._part.reader.path}[{self._places[number]}]")
             raw = self._raws[number] if self._plain is None else self._plain.row(number)
-            report.reject(SchemaError("the annotation's image could not be read", where), wire.verbatim(raw))
+            report.reject(with_bad_image(where), wire.verbatim(raw))
 
 
 def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
@@ -331,6 +331,8 @@ class _Reader:
         self.options = options
         self.report = report
         self.images = Images()
+        self.lost: set[int | str] = set()
+        """Ids of images of the split whose rows are no JSON."""
         self.parts: list[Part] = []
         self.labels: dict[str, Label] = {}
         self.entries: list[dict[str, Any]] = []
@@ -380,6 +382,7 @@ class _Reader:
         for contents in files:
             if contents.kept is not None and contents.kept.subset is not None:
                 split = contents.kept.subset
+        self.lost.clear()
         for contents in files:
             self._add_images(contents, table, split)
         offset = 0
@@ -422,6 +425,7 @@ class _Reader:
     def _add_images(self, contents: Contents, table: Table, split: str | None) -> None:
         file = self.images.add_file(contents.name, contents.file, split)
         images = contents.images
+        self.lost |= images.lost
         if not table:
             first = self.images.extend(file, images.rows, images.offsets, images.lengths)
             table.update({identity: first + position for identity, position in images.positions.items()})
@@ -540,7 +544,7 @@ class _Reader:
         for row, image in rows.other_images.items():
             groups[row] = -1 if image is None else table.get(image, -1)
         for row in [row for row, group in enumerate(groups) if group < 0]:
-            self.report.reject(_without_image(contents, row), contents.row(row))
+            self.report.reject(_without_image(contents, row, self.lost), contents.row(row))
         for row in same:
             groups[row] = -1
         index = RowIndex()
@@ -590,9 +594,13 @@ def _less_of(label: Label, other: Label) -> bool:
     )
 
 
-def _without_image(contents: Contents, row: int) -> ReadError:
-    """What is wrong with a row that belongs to no image."""
+def _without_image(contents: Contents, row: int, lost: set[int | str]) -> ReadError:
+    """What is wrong with a row that belongs to no image; ``lost`` are images that could not be read."""
     image, path = contents.rows.image(row), f"{contents.rows_path}[{row}]"
+    if row in contents.rows.wrong and (error := wire.refusal(contents.raw(row), contents.where(path))):
+        return error
+    if image in lost:
+        return with_bad_image(contents.where(path))
     if row in contents.rows.wrong or image is None:
         return SchemaError(
             "expected an annotation object with an image_id (a whole number or a string)",

@@ -161,6 +161,8 @@ class RowReader:
                     )
                 )
                 continue
+            if given.score is not _UNSET and not 0 <= given.score <= 1:
+                self._beyond(f"{self.path}[{row}]", item, report)
             add(
                 Annotation(
                     label=label,
@@ -278,7 +280,7 @@ class RowReader:
             "label": None if label is None else label.name,
             "id": identity,
             "predicted": self.predicted,
-            "confidence": self._score(fields, place),
+            "confidence": self._score(fields, place, item, report),
             "track": track,
             "crowd": self._crowd(fields, place, extras),
             "attributes": attributes if isinstance(attributes, dict) else {},
@@ -495,11 +497,21 @@ class RowReader:
                 raise self._wrong(f"{place}.caption", "a string", fields["caption"])
             shapes.append(Caption(fields["caption"]))
 
-    def _score(self, fields: dict[str, Any], place: str) -> int | float | None:
-        score = fields.get("score")
-        if score is not None and not wire.is_number(score):
-            raise self._wrong(f"{place}.score", "a number", score)
+    def _score(self, fields: dict[str, Any], place: str, item: Item, report: Report) -> int | float | None:
+        score: int | float | None = fields.get("score")
+        if score is not None:
+            if not wire.is_number(score):
+                raise self._wrong(f"{place}.score", "a number", score)
+            if not 0 <= score <= 1:
+                self._beyond(place, item, report)
         return score
+
+    def _beyond(self, place: str, item: Item, report: Report) -> None:
+        """Tell of a score that is none; a file may have a million."""
+        code, what, where = Code.OUT_OF_RANGE, "scores that are not within 0 to 1, as confidences are", None
+        if report.wants_example(code, what, "coco"):
+            where = Where(file=self.file, path=f"{place}.score", item=str(item.path or item.id))
+        report.add(code, what, format="coco", where=where)
 
     def _crowd(self, fields: dict[str, Any], place: str, extras: dict[str, Any]) -> bool | None:
         if "iscrowd" not in fields:

@@ -30,8 +30,8 @@ class Rowset:
     """The annotation rows of a file, in order: place, image and id of each.
 
     ``images`` holds a whole number for each row; rows whose image id is another kind of value, or none, have
-    it in ``other_images``. ``wrong`` are rows that are no annotation objects. ``categories`` are the category
-    ids used.
+    it in ``other_images``. ``wrong`` are rows that are no annotation objects, or no JSON. ``categories``
+    are the category ids used.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Rowset:
 
 
 class Imageset:
-    """The image rows of a file: place of each, by id."""
+    """The image rows of a file: place of each, by id. ``lost`` are the ids of rows that are no JSON."""
 
     def __init__(self) -> None:
         self.positions: dict[int | str, int] = {}
@@ -137,6 +137,7 @@ class Imageset:
         self.offsets: array[int] = array("q")
         self.lengths: array[int] = array("i")
         self.texts = 0
+        self.lost: set[int | str] = set()
 
 
 class Contents:
@@ -164,9 +165,13 @@ class Contents:
         """A place in the file."""
         return Where(file=self.name, path=path)
 
+    def raw(self, row: int) -> bytes:
+        """An annotation row verbatim."""
+        return self.file.read(self.rows.offsets[row], self.rows.lengths[row])
+
     def row(self, row: int) -> Any:
         """An annotation row as JSON."""
-        return wire.verbatim(self.file.read(self.rows.offsets[row], self.rows.lengths[row]))
+        return wire.verbatim(self.raw(row))
 
     def image_row(self, position: int) -> Any:
         """An image row as JSON."""
@@ -251,7 +256,12 @@ def _add_images(block: Rows[wire.ImageProbe], contents: Contents, report: Report
         row = block.first + i
         identity = None if isinstance(probe, Exception) else wire.canonical_id(probe.id)
         path = f"$.images[{row}]"
-        if identity is None:
+        error: ReadError | None
+        if isinstance(probe, Exception) and (error := wire.refusal(block.raw(i), contents.where(path))):
+            lost = wire.damaged_id(block.raw(i))
+            if lost is not None:
+                images.lost.add(lost)
+        elif identity is None:
             error = SchemaError(
                 "expected an image object with an id (a whole number or a string)", contents.where(path)
             )
@@ -269,6 +279,11 @@ def _add_images(block: Rows[wire.ImageProbe], contents: Contents, report: Report
             images.texts += type(probe.id) is str  # type: ignore[union-attr]
             continue
         report.reject(error, wire.verbatim(block.raw(i)), kind="item")
+
+
+def with_bad_image(where: Where) -> SchemaError:
+    """The error of an annotation whose image was turned away."""
+    return SchemaError("the annotation's image could not be read", where)
 
 
 def _report_ids(contents: Contents, report: Report) -> None:

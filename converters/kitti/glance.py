@@ -37,7 +37,7 @@ class Glance:
         last = -1
         self.form = wire.PLAIN
         try:
-            text = wire.load(path)
+            text = wire.load_rows(path)
         except ReadError:
             return last
         self.form = wire.form_of(text)

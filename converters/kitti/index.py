@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import SchemaError, Where
+from nucleus_convert.converters.errors import ReadError, Where
 from nucleus_convert.converters.kitti import folders, raw, semantics
 from nucleus_convert.converters.kitti.folders import Part
 from nucleus_convert.converters.kitti.glance import Glance
@@ -231,6 +231,7 @@ class Index:
     def _raw(self, drive: raw.Drive) -> None:
         if any(drive.scene == scene.id for scene in self.scenes):
             drive = drive._replace(scene=drive.folder)
+        raw.reject_bad(drive.document, self.report)
         prefix = f"{drive.folder}/" if drive.folder else ""
         for what, line in drive.document.odd:
             self.report.add(
@@ -274,11 +275,6 @@ class Index:
                 count=tilted,
             )
         count = max((one.first_frame + len(one.poses) for one in drive.document.tracklets), default=0)
-        if count > wire.MOST_FRAMES:
-            raise SchemaError(
-                f"tracklets of {count:,} frames, more than {wire.MOST_FRAMES:,}",
-                Where(file=str(self.root / drive.path)),
-            )
         number = len(self.drives)
         self.drives.append(drive)
         for one in drive.document.tracklets:
@@ -296,15 +292,21 @@ class Index:
 
     def _times(self, name: str) -> list[int | None]:
         path = self.root / name
-        return timestamps.load(path) if path.is_file() else []
+        if not path.is_file():
+            return []
+        return timestamps.load(path, bad=lambda error, line: self.report.reject(error, line, kind="timestamp"))
 
     def _raw_calib(self, prefix: str) -> dict[str, Any]:
         """The calibration of a drive's day, which is in the folder above it or in its own."""
         for folder in (self.root / prefix, (self.root / prefix).parent):
             there = [name for name in calib.RAW_FILES if (folder / name).is_file()]
             if there:
-                texts = {name: wire.load(folder / name) for name in there}
-                return {"calib": calib.dump(calib.load_raw(folder)), raw.FILES: texts}
+                try:
+                    texts = {name: wire.load(folder / name) for name in there}
+                    return {"calib": calib.dump(calib.load_raw(folder)), raw.FILES: texts}
+                except ReadError as error:
+                    self.report.reject(error, [f"{prefix}{name}" for name in there], kind="calibration")
+                    return {}
         return {}
 
     def results(self) -> bool:

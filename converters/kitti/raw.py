@@ -13,6 +13,7 @@ from nucleus_convert.converters import frames
 from nucleus_convert.converters.filenames import safe_path
 from nucleus_convert.converters.kitti.objects import FORMAT, NEAR, UNLABELLED, Style, track_number, written
 from nucleus_convert.converters.model import Annotation, Cuboid, Scene
+from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.kitti import framelist
 from nucleus_convert.formats.kitti import tracklets as wire
 from nucleus_convert.formats.kitti.tracklets import FIELDS, Dialect, Pose, Tracklet
@@ -274,11 +275,9 @@ def drive_of(source: Path, path: Path, dialect: str) -> Drive:
     Raises:
         ReadError: they cannot be read, or are not what tracklets are.
     """
-    from nucleus_convert.formats.kitti import trackletxml
-
     file = path / wire.FILE if path.is_dir() else path
     labelled = file.is_file()
-    document = trackletxml.load(file) if labelled else wire.Document(wire.Style(), (), ())
+    document = load(file) if labelled else wire.Document(wire.Style(), (), ())
     names = file.parent / framelist.FILE
     frames = framelist.load(names) if names.is_file() else ""
     found: Any = dialect
@@ -287,6 +286,23 @@ def drive_of(source: Path, path: Path, dialect: str) -> Drive:
     relative = file.relative_to(source).as_posix()
     name = file.parent.name if "/" in relative else file.resolve().parent.name
     return Drive(name or "drive", relative, found, document, labelled, frames)
+
+
+def load(file: Path) -> wire.Document:
+    """Read a file of tracklets (see :func:`trackletxml.load`)."""
+    from nucleus_convert.formats.kitti import trackletxml  # with expat, which few data sets need
+
+    return trackletxml.load(file)
+
+
+def reject_bad(document: wire.Document, report: Report) -> None:
+    """Deal with tracklets that cannot be read, once for a file.
+
+    Raises:
+        SchemaError: there are some, and the policy is to fail.
+    """
+    for bad in document.bad:
+        report.reject(bad.error, bad.text, what="tracklet")
 
 
 def tilted(drive: Drive) -> int:

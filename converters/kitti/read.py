@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nucleus_convert.converters.errors import ReadError, UnknownFormatError, Where
-from nucleus_convert.converters.kitti import folders, side
+from nucleus_convert.converters.filenames import inside
+from nucleus_convert.converters.kitti import folders, raw, side
 from nucleus_convert.converters.kitti.index import Index
 from nucleus_convert.converters.kitti.objects import BESIDE, FORMAT, PICTURES, RESULTS, SCORES, Meaning
 from nucleus_convert.converters.kitti.options import ReadOptions
@@ -14,6 +15,7 @@ from nucleus_convert.converters.kitti.records import CALIB, KittiSource
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Header
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats.kitti import tracklets
 from nucleus_convert.formats.rows import RowFile
 
 
@@ -37,7 +39,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
         ReadError: there is no such data set, or a file of it that all depends on cannot be read.
     """
     if source.is_dir() and (source / folders.SIDE_FILE).is_file():
-        return _ours(source, options)
+        return _ours(source, options, report)
     parts = folders.find(source, options.camera, told=True)
     if not parts and not folders.drives(source):
         raise UnknownFormatError(
@@ -69,7 +71,7 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
     return LabelSet(header, records, size=len(index.entries), images=root)
 
 
-def _ours(source: Path, options: ReadOptions) -> LabelSet:
+def _ours(source: Path, options: ReadOptions, report: Report) -> LabelSet:
     path = source / folders.SIDE_FILE
     where = Where(file=str(path), line=1)
     try:
@@ -79,6 +81,11 @@ def _ours(source: Path, options: ReadOptions) -> LabelSet:
         raise ReadError(f"cannot be read ({error.strerror})", where) from error
     kept = side.first(data, where)
     lines = side.offsets(path)
+    # A record reads its own frame's poses: of a tracklet that is none, no record would know.
+    names = dict.fromkeys(raw.Tracks(scene).file(tracklets.FILE) for scene in kept.header.scenes)
+    for drive in [inside(source, name) for name in names]:
+        if drive is not None and drive.is_file():
+            raw.reject_bad(raw.load(drive), report)
     records = KittiSource(
         root=source,
         options=options,

@@ -248,7 +248,7 @@ class _Reader:
             found = self._of_sequence(path).get(entry.frame, [])
         else:
             try:
-                text = wire.load(path)
+                text = wire.load_rows(path)
             except ReadError as error:
                 self.report.reject(error, entry.labels)
                 return [], form
@@ -291,7 +291,7 @@ class _Reader:
         if self._sequence is None or self._sequence[0] != key:
             by_frame: dict[int, list[wire.Row | wire.Bad]] = {}
             last = 0
-            text = wire.load(path)
+            text = wire.load_rows(path)
             for row in wire.parse(text, key, "tracking", wire.form_of(text)):
                 if isinstance(row, wire.Row) and row.frame is not None:
                     last = row.frame
@@ -323,7 +323,7 @@ class _Reader:
             if kept.frame is not None:
                 rows += self._good(self._of_sequence(path).get(kept.frame, []), path)
             else:
-                text = wire.load(path)
+                text = wire.load_rows(path)
                 rows += self._good(list(wire.parse(text, str(path), "object", wire.form_of(text))), path)
             if name is kept.labels:
                 count = len(rows)

@@ -19,6 +19,7 @@ from nucleus_convert.converters.maskpng.options import ReadOptions
 from nucleus_convert.converters.model import Annotation, Header, Item, Label, Mask, Record
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats import maskpng as wire
+from nucleus_convert.formats.jsonvalue import load, verbatim
 
 NAME = "maskpng"
 
@@ -59,6 +60,8 @@ def read(source: Path, *, options: ReadOptions, report: Report) -> LabelSet:
 
 def _with_manifest(source: Path, options: ReadOptions, report: Report) -> LabelSet:
     manifest = wire.load(source)
+    for error, line in manifest.bad:
+        report.reject(error, verbatim(line))
     path = source / wire.LABELS
     if path.is_file():
         header: Header = _convert(wire.read_json(path), Header, Where(file=str(path)))
@@ -91,16 +94,24 @@ class ManifestSource(msgspec.Struct, frozen=True):
         manifest = self.manifest
         count = manifest.index.groups if stop is None else min(stop, manifest.index.groups)
         for number in range(start, count):
-            yield self._record(number, manifest.index.rows(number), report)
+            record = self._record(number, manifest.index.rows(number), report)
+            if record is not None:
+                yield record
 
-    def _record(self, number: int, rows: list[tuple[int, int, int]], report: Report) -> Record:
+    def _record(self, number: int, rows: list[tuple[int, int, int]], report: Report) -> Record | None:
         manifest = self.manifest
         item: Item | None = None
         if manifest.items is not None:
             file, index = manifest.items
             _, offset, length = index.rows(number)[0]
             where = Where(file=str(manifest.root / wire.ITEMS), line=number + 1)
-            item = _convert(wire.DECODE(file.read(offset, length)), Item, where)
+            text = file.read(offset, length)
+            try:
+                item = _convert(load(text, where), Item, where)
+            except ConvertError as error:
+                report.reject(error, verbatim(text), kind="item")
+                self._reject_masks(rows, report)
+                return None
         picture = Picture(manifest.root)
         annotations: list[Annotation] = []
         for position, offset, length in rows:
@@ -109,12 +120,18 @@ class ManifestSource(msgspec.Struct, frozen=True):
             try:
                 annotations.append(self._annotation(raw, item, picture, where, report))
             except ConvertError as error:
-                report.reject(error, wire.DECODE(raw))
+                report.reject(error, verbatim(raw))
         if item is None:
             name = manifest.names[number]
             height, width = picture.size or (None, None)
             item = Item(id=name, path=name or None, height=height, width=width)
         return Record(item, tuple(annotations))
+
+    def _reject_masks(self, rows: list[tuple[int, int, int]], report: Report) -> None:
+        for position, offset, length in rows:
+            where = Where(file=str(self.manifest.root / wire.MANIFEST), line=self.manifest.numbers[position])
+            error = SchemaError("the mask's image could not be read", where)
+            report.reject(error, verbatim(self.manifest.entries.read(offset, length)))
 
     def _annotation(
         self, raw: bytes, item: Item | None, picture: Picture, where: Where, report: Report

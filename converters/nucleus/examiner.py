@@ -23,6 +23,7 @@ from nucleus_convert.converters.nucleus.options import ReadOptions, Setting
 from nucleus_convert.converters.nucleus.pictures import Pictures
 from nucleus_convert.converters.nucleus.rules import Place, Rules, is_pointcloud
 from nucleus_convert.converters.nucleus.tables import scene_items
+from nucleus_convert.formats import jsonvalue
 from nucleus_convert.formats.nucleus import forms, wire
 
 _BAD_PATHS = {
@@ -143,10 +144,9 @@ class _Examiner:
             return
         if isinstance(content, Exception):
             try:
-                content = wire.DECODE(row.raw)
-            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-                what = "not valid JSON (NaN and Infinity are none)"
-                self.problems.add(Code.BAD_PAYLOAD, what, self._place(row, None)(f" ({error})"))
+                content = jsonvalue.load(row.raw, self._place(row, None)())
+            except ReadError as error:
+                self.problems.add(Code.BAD_PAYLOAD, error.message, error.where)
                 return
         if type(content) is not dict:
             self.problems.add(Code.BAD_PAYLOAD, "expected an object", self._place(row, None)())

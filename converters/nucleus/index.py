@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nucleus_convert.converters.codes import Code
-from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.nucleus.labels import Labels
 from nucleus_convert.converters.nucleus.tables import Files, Row, Rows, Table, scene_items
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats import jsonvalue
 from nucleus_convert.formats.jsonstream import LineIndex
 from nucleus_convert.formats.nucleus import forms, wire
 
@@ -93,14 +92,7 @@ class Index:
     def _careful(self, place: Row, raw: bytes) -> tuple[forms.Role, str, dict[str, Any]] | None:
         """Role, reference id and content of a row; None if it is rejected."""
         try:
-            try:
-                row = wire.DECODE(raw)
-            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-                raise MalformedFileError(
-                    f"not valid JSON: {error}",
-                    place.where(),
-                    hint="NaN and Infinity are not JSON; otherwise the file is damaged",
-                ) from error
+            row = jsonvalue.load(raw, place.where())
             if type(row) is dict:
                 forms.normal(row)
             role = forms.role_of(row)
@@ -187,7 +179,7 @@ class Index:
 
 def _plain(probe: Any) -> str | None:
     """The reference id of a row that is a payload beyond doubt."""
-    if isinstance(probe, msgspec.MsgspecError):
+    if isinstance(probe, Exception):
         return None
     reference = probe.reference_id
     if type(reference) is not str or not reference or type(probe.type) is not str:

@@ -24,6 +24,7 @@ from nucleus_convert.converters.nucleus.pictures import Pictures
 from nucleus_convert.converters.nucleus.reserved import newer
 from nucleus_convert.converters.nucleus.tables import Files, Row, scene_items
 from nucleus_convert.converters.report import Report
+from nucleus_convert.formats import jsonvalue
 from nucleus_convert.formats.nucleus import forms, wire
 
 _DECODE_ROW = wire.DECODE_ROW
@@ -333,17 +334,12 @@ class _Reader:
             try:
                 payload: Any = _DECODE_ROW(data)
                 extras: dict[str, Any] = {}
-            except msgspec.ValidationError:
-                payload, extras = checked(wire.DECODE(data), row.where)
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                payload, extras = checked(jsonvalue.load(data, row.where()), row.where)
             self._pieces(payload, extras, row.where, item, pieces, predicted=row.table.predicted)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            bad = MalformedFileError(f"not valid JSON: {error}", row.where())
-            if quietly:
-                return
-            self.report.reject(bad, data.decode("utf-8", "backslashreplace"))
         except ConvertError as error:
             if not quietly:
-                self.report.reject(error, wire.DECODE(data))
+                self.report.reject(error, jsonvalue.verbatim(data))
 
     def _exported(self, row: Row, content: dict[str, Any], item: Item, pieces: list[Piece]) -> None:
         for path, kind, predicted, entry in forms.entries_of(content):

@@ -290,6 +290,12 @@ class _Tree:
         """Write what is known only at the end: what has gathered, the lists of classes, trainval."""
         for file in list(self._pieces):
             self.flush(file)
+        if "Main/trainval" in self.sets and "trainval" not in self.plain:
+            for one in ("train", "val"):
+                # What is read of trainval depends on whether both are there.
+                if f"Main/{one}" in self.sets and one not in self.plain and self.plain:
+                    self.put(f"ImageSets/Main/{one}.txt", b"")
+                    self.plain[one] = len(self.plain)
         for subset in self.plain:
             self._class_lists(subset, [subset])
         if "train" in self.plain and "val" in self.plain and "trainval" not in self.plain:

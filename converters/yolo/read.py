@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -100,6 +101,8 @@ class YoloSource:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # no file has such a name
+                return None
             raise ReadError(f"cannot be read ({error.strerror})", Where(file=label)) from error
 
     def _size(self, image: str, label: str, report: Report, *, needed: bool) -> tuple[int, int] | None:

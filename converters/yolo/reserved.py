@@ -57,6 +57,38 @@ class _Named(msgspec.Struct):
     image: str
 
 
+class _Entry(msgspec.Struct):
+    """Types of what is kept of an annotation, where no struct of the model says them."""
+
+    line: int | None = None
+    at: int = 0
+    annotation: dict[str, Any] | None = None
+    derived: list[str] = []
+    shapes: list[tuple[int, dict[str, Any]]] = []
+    extras: dict[str, Any] = {}
+
+
+class _Kept(msgspec.Struct):
+    """The same, of an item."""
+
+    size: tuple[int | None, int | None] = (None, None)
+    extras: dict[str, Any] = {}
+    annotations: list[_Entry] = []
+
+
+class _KeptLabel(msgspec.Struct):
+    """The same, of a label."""
+
+    extras: dict[str, Any] = {}
+
+
+class _KeptHeader(msgspec.Struct):
+    """The same, of the data set."""
+
+    labels: dict[str, _KeptLabel] = {}
+    extras: dict[str, dict[str, Any]] = {}
+
+
 _NAME = msgspec.json.Decoder(_Named).decode
 
 
@@ -223,7 +255,11 @@ class Sidecar:
             return None
         with self.path.open("rb") as file:
             file.seek(place[0])
-            kept: dict[str, Any] = json.loads(file.read(place[1]))
+            try:
+                kept: dict[str, Any] = json.loads(file.read(place[1]))
+            except (ValueError, RecursionError) as error:  # a number of more digits than Python reads
+                where = Where(file=self.path.name, item=image)
+                raise SchemaError(f"the line was changed: {error}", where, "remove the file") from error
         return kept
 
 
@@ -236,6 +272,7 @@ def _check_keys(kept: Mapping[str, Any], known: frozenset[str], where: Where) ->
 def restore_header(kept: Mapping[str, Any], header: Header, where: Where) -> Header:
     """The header with what its line carries."""
     _check_keys(kept, _HEADER_KEYS, where)
+    _convert(kept, _KeptHeader, where)
     labels: list[Label] = []
     carried = kept.get("labels", {})
     for label in header.labels:
@@ -266,6 +303,7 @@ def restore(
     """
     where = Where(file=SIDECAR, item=str(item.path or item.id))
     _check_keys(kept, _ITEM_KEYS, where)
+    _convert(kept, _Kept, where)
     for entry in kept.get("annotations", ()):
         _check_keys(entry, _ENTRY_KEYS, where)
     changes: dict[str, Any] = {name: kept[name] for name in ("id", "path", "subset", "kind") if name in kept}
@@ -292,7 +330,7 @@ def restore(
     for entry in entries:
         if entry.get("line") is None:
             at = min(max(0, entry.get("at", len(result))), len(result))
-            result.insert(at, _convert(entry["annotation"], Annotation, where))
+            result.insert(at, _convert(entry.get("annotation"), Annotation, where))
     return item, result
 
 

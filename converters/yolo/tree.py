@@ -88,14 +88,14 @@ class Tree:
         beside = self._has_labels(folder)
         if at is None:
             return folder
-        if (self.root / "/".join([*parts[:at], "labelTxt", *parts[at + 1 :]])).is_dir():
+        if _is_dir(self.root / "/".join([*parts[:at], "labelTxt", *parts[at + 1 :]])):
             self.report.add(
                 Code.IGNORED_FILE, "folder labelTxt: DOTA's lines are not YOLO's", format="yolo",
                 where=Where(file="/".join([*parts[:at], "labelTxt"])),
             )  # fmt: skip
         for name in _LABEL_FOLDERS:
             candidate = "/".join([*parts[:at], name, *parts[at + 1 :]])
-            if (self.root / candidate).is_dir():
+            if _is_dir(self.root / candidate):
                 return candidate
         return folder if beside else "/".join([*parts[:at], "labels", *parts[at + 1 :]])
 
@@ -110,7 +110,7 @@ class Tree:
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file below the root."""
-        return (self.root / name).is_file()
+        return _is_file(self.root / name)
 
     # ------------------------------------------------------------------ places that a data.yaml names
 
@@ -123,24 +123,24 @@ class Tree:
         text = place.replace("\\", "/")
         for name in self._candidates(text, ""):
             path = self.root / name
-            if name.endswith(".txt") and path.is_file():
+            if name.endswith(".txt") and _is_file(path):
                 self.add_list(name, subset)
                 return
-            if path.is_dir() or self._labels_only(name):
+            if _is_dir(path) or self._labels_only(name):
                 self.add_folder(name, subset)
                 return
-            if path.is_file():
+            if _is_file(path):
                 self._add(name, self.label_of(name), subset)
                 return
         raise ReadError(
-            f"'{place}' is not to be found in the data set's folder",
+            f"'{place:.200}' is not to be found in the data set's folder",
             where,
             "mend the path, or give the folder that it is relative to with --root",
         )
 
     def _labels_only(self, name: str) -> bool:
         """Whether images are missing but there is a folder of labels for them."""
-        return (self.root / self._label_folder(name)).is_dir()
+        return _is_dir(self.root / self._label_folder(name))
 
     def _candidates(self, text: str, folder: str) -> list[str]:
         """Names below the root that a path may stand for, the likeliest first."""
@@ -281,6 +281,15 @@ def split_of(name: str) -> str | None:
         if SPLIT_NAME.match(part):
             return _SAME.get(part.lower(), part)
     return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that the system does not take is none (``Path.is_file`` would raise)."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _is_dir(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _inside(text: str, root: Path) -> str | None:

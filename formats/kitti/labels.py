@@ -105,6 +105,8 @@ class Form(msgspec.Struct, frozen=True):
 
 
 PLAIN: Final = Form()
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+"""What ``surrogateescape`` makes of bytes that are no text."""
 _OCCLUSIONS = frozenset({"-1", "0", "1", "2", "3"})
 MOST_FRAMES: Final = 1_000_000
 """In one sequence; a row may claim any."""
@@ -113,6 +115,11 @@ MOST_FRAMES: Final = 1_000_000
 def load(path: Path) -> str:
     """The text of a label file. Raises as :func:`texts.load`."""
     return texts.load(path, MAX_BYTES, "a label file")
+
+
+def load_rows(path: Path) -> str:
+    """As :func:`load`, but bytes that are no text spoil just the rows that they are in: :func:`parse` tells of them."""
+    return texts.load(path, MAX_BYTES, "a label file", errors="surrogateescape")
 
 
 def form_of(text: str) -> Form:
@@ -148,6 +155,10 @@ def parse(text: str, name: str, kind: Kind, form: Form = PLAIN) -> Iterator[Row 
     # With a score in every row; otherwise the further number is the end of a name, such as "car 2".
     count = _WITHOUT_SCORE + (_WITHOUT_SCORE < fewest < 99)
     for number, line, words in parts:
+        if not line.isascii() and _NO_TEXT.search(line):
+            text = line.strip().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            yield Bad(text, SchemaError("the row is no text (not UTF-8)", Where(file=name, line=number)))
+            continue
         try:
             own = _columns(words[skip:], count)
             yield _row(line.removesuffix("\r"), words, own, kind, Where(file=name, line=number))

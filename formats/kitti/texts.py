@@ -13,7 +13,7 @@ NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCI
 NOT_FINITE: Final = re.compile(r"[-+]?(?:nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 
 
-def load(path: Path, most: int, what: str, *, name: str | None = None) -> str:
+def load(path: Path, most: int, what: str, *, name: str | None = None, errors: str = "strict") -> str:
     """The text of a file, without a byte order mark.
 
     Args:
@@ -21,6 +21,7 @@ def load(path: Path, most: int, what: str, *, name: str | None = None) -> str:
         most: the most bytes that such a file can need.
         what: it is, in errors: "the calibration".
         name: what to call the file in errors; by default, the path.
+        errors: what to do with bytes that are no text, as ``bytes.decode`` has it.
 
     Raises:
         ReadError: it cannot be opened.
@@ -36,6 +37,6 @@ def load(path: Path, most: int, what: str, *, name: str | None = None) -> str:
     if size > most:
         raise MalformedFileError(f"the file has {size:,} bytes, more than {what} can need ({most:,})", where)
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        return data.decode("utf-8", errors).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise MalformedFileError("the file is no text (not UTF-8)", where, f"is it {what}?") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,17 +20,32 @@ _LINE = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?", re.AS
 _EPOCH = datetime.datetime.fromisoformat("1970-01-01")
 
 
-def load(path: Path, name: str | None = None) -> list[int | None]:
+def load(
+    path: Path, name: str | None = None, *, bad: Callable[[SchemaError, str], None] | None = None
+) -> list[int | None]:
     """Read the times of the frames from 0, in nanoseconds; None for a line that is blank, as some drives have.
+
+    Args:
+        path: the file.
+        name: what to call it in errors; by default, the path.
+        bad: is told of lines that are no date and time, which then count as blank.
 
     Raises:
         ReadError: it cannot be opened.
         MalformedFileError: it is no text, or larger than 2^28 bytes.
-        SchemaError: a line is no date and time; with file and line.
+        SchemaError: a line is no date and time, and nobody wants to be told; with file and line.
     """
     name = str(path) if name is None else name
     text = texts.load(path, MAX_BYTES, "the times", name=name)
-    times = [_time(line.strip(), Where(file=name, line=number)) for number, line in enumerate(text.splitlines(), 1)]
+    times: list[int | None] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            times.append(_time(line.strip(), Where(file=name, line=number)))
+        except SchemaError as error:
+            if bad is None:
+                raise
+            bad(error, line)
+            times.append(None)
     while times and times[-1] is None:
         times.pop()
     return times

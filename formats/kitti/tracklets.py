@@ -18,6 +18,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from nucleus_convert.converters.errors import SchemaError
+
 Dialect: TypeAlias = Literal["devkit", "cvat", "datumaro"]
 
 FILE: Final = "tracklet_labels.xml"
@@ -89,12 +91,20 @@ class Style(msgspec.Struct, frozen=True):
     newline: str = "\n"
 
 
+class Bad(NamedTuple):
+    """A tracklet that cannot be read: its text, and why."""
+
+    text: str
+    error: SchemaError
+
+
 class Document(NamedTuple):
-    """A file: its style, its tracklets in order, and what is odd about it, as (what, line)."""
+    """A file: its style, its tracklets in order, what is odd about it, as (what, line), and tracklets that are none."""
 
     style: Style
     tracklets: tuple[Tracklet, ...]
     odd: tuple[tuple[str, int], ...]
+    bad: tuple[Bad, ...] = ()
 
 
 class Box(NamedTuple):

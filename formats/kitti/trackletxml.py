@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from xml.parsers import expat
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.formats.kitti.labels import MOST_FRAMES
 from nucleus_convert.formats.kitti.texts import NUMBER
-from nucleus_convert.formats.kitti.tracklets import FIELDS, SIZE, Document, Pose, Style, Tracklet, escaped
+from nucleus_convert.formats.kitti.tracklets import FIELDS, SIZE, Bad, Document, Pose, Style, Tracklet, escaped
 
 MAX_BYTES: Final = 1 << 27
 MAX_DEPTH: Final = 8
@@ -35,6 +36,8 @@ _CONTAINERS = frozenset({_ROOT, _LIST, _ITEM, _POSES, _POSE})
 def load(path: Path, name: str | None = None) -> Document:
     """Read a file of tracklets. ``standalone="true"``, which is not XML and stands in some files, is mended.
 
+    A tracklet in which an element is missing, or is not what it should be, is among ``bad`` and spoils no other.
+
     Args:
         path: the file.
         name: what to call it in errors; by default, the path.
@@ -42,7 +45,7 @@ def load(path: Path, name: str | None = None) -> Document:
     Raises:
         ReadError: it cannot be opened.
         MalformedFileError: no well-formed XML, too large or too deep, or with entities or a document type of its own.
-        SchemaError: an element is missing, or is not the number it should be. All with file and line.
+        SchemaError: outside the tracklets stands what does not belong there. All with file and line.
     """
     name = str(path) if name is None else name
     try:
@@ -55,9 +58,15 @@ def load(path: Path, name: str | None = None) -> Document:
             builder.read(iter(lambda: file.read(1 << 16), b""))
             file.seek(builder.end)
             tail = file.read(_MAX_AROUND)
+            bad = [_bad(file, *spoilt) for spoilt in builder.bad]
     except OSError as error:
         raise ReadError(f"the tracklets cannot be read ({error.strerror})", Where(file=name)) from error
-    return Document(_style(builder, tail), tuple(builder.tracklets), tuple(builder.odd))
+    return Document(_style(builder, tail), tuple(builder.tracklets), tuple(builder.odd), tuple(bad))
+
+
+def _bad(file: BinaryIO, start: int, end: int, error: SchemaError) -> Bad:
+    file.seek(start)
+    return Bad(file.read(end - start).decode("utf-8", "backslashreplace"), error)
 
 
 class _Builder:
@@ -74,6 +83,9 @@ class _Builder:
         self.parser.StartDoctypeDeclHandler = self.doctype
         self.parser.EntityDeclHandler = self.refuse
         self.tracklets: list[Tracklet] = []
+        self.bad: list[tuple[int, int, SchemaError]] = []
+        self.error: SchemaError | None = None
+        self.begin = 0
         self.odd: list[tuple[str, int]] = []
         self.head = b""
         self.first: int | None = None
@@ -134,17 +146,21 @@ class _Builder:
             raise SchemaError(
                 f"expected the root element <boost_serialization>, found <{tag}>", self.where(), "is it tracklets?"
             )
-        if self.path and self.path not in _CONTAINERS:
-            raise SchemaError(f"<{tag}> stands inside <{self.path[-1]}>, which is a single value", self.where())
-        self.path = (*self.path, tag)
+        above, self.path = self.path, (*self.path, tag)
+        if self.error is not None:
+            return
+        if above and above not in _CONTAINERS:
+            self.refused(SchemaError(f"<{tag}> stands inside <{above[-1]}>, which is a single value", self.where()))
+            return
         self.text = []
         self.leaf = self.path not in _CONTAINERS
         mark = "".join(
             f' {key}="{escaped(value)}"' for key, value in zip(attributes[::2], attributes[1::2], strict=True)
         )
         if self.path == _ITEM:
+            self.begin = self.parser.CurrentByteIndex
             if self.first is None:
-                self.first = self.end = self.parser.CurrentByteIndex
+                self.first = self.end = self.begin
             self.fields, self.poses, self.marks, self.versions = {}, [], [mark, "", ""], {}
             self.lines[0] = self.parser.CurrentLineNumber
         elif self.path == _POSES:
@@ -156,11 +172,32 @@ class _Builder:
     def data(self, text: str) -> None:
         if self.leaf:
             self.text.append(text)
-        elif not text.isspace():
-            raise SchemaError(f"a text between elements: {text.strip()!r:.40}", self.where())
+        elif not text.isspace() and self.error is None:
+            self.refused(SchemaError(f"a text between elements: {text.strip()!r:.40}", self.where()))
+
+    def refused(self, error: SchemaError) -> None:
+        """What is wrong within a tracklet spoils just that."""
+        if self.path[:3] != _ITEM:
+            raise error
+        self.error = error
+        self.leaf = False
 
     def close(self, tag: str) -> None:
+        try:
+            self.closed(tag)
+        except SchemaError as error:
+            self.refused(error)
         path, self.path = self.path, self.path[:-1]
+        if path == _ITEM:
+            self.end = self.parser.CurrentByteIndex + len("</item>")
+            if self.error is not None:
+                self.bad.append((self.begin, self.end, self.error))
+                self.error = None
+
+    def closed(self, tag: str) -> None:
+        path = self.path
+        if self.error is not None:
+            return
         if self.leaf:
             self.leaf = False
             self.value(path, tag, "".join(self.text).strip())
@@ -170,9 +207,8 @@ class _Builder:
             self.compare(path, len(self.poses), "poses")
         elif path == _ITEM:
             self.tracklets.append(self.made_tracklet())
-            self.end = self.parser.CurrentByteIndex + len("</item>")
         elif path == _LIST:
-            self.compare(path, len(self.tracklets), "tracklets")
+            self.compare(path, len(self.tracklets) + len(self.bad), "tracklets")
             if self.first is None:
                 self.first = self.end = self.parser.CurrentByteIndex
 
@@ -197,7 +233,7 @@ class _Builder:
 
     def number(self, tag: str, text: str) -> str:
         if not NUMBER.fullmatch(text) or not math.fabs(float(text)) <= LARGEST:
-            raise SchemaError(f"<{tag}> is no number: {text!r:.40}", self.where(), "expected a finite number")
+            raise SchemaError(f"<{tag}> is no finite number: {text!r:.40}", self.where())
         return text
 
     def compare(self, path: tuple[str, ...], found: int, what: str) -> None:
@@ -218,7 +254,10 @@ class _Builder:
         if absent:
             raise SchemaError(f"the tracklet has no <{absent[0]}>", where)
         if not re.fullmatch(r"\d{1,9}", fields["first_frame"], re.ASCII):
-            raise SchemaError(f"<first_frame> is no frame: {fields['first_frame']!r:.40}", where, "expected 0, 1, 2, …")
+            raise SchemaError(f"<first_frame> is no frame (0, 1, 2, …): {fields['first_frame']!r:.40}", where)
+        last = int(fields["first_frame"]) + len(self.poses) - 1
+        if last >= MOST_FRAMES:
+            raise SchemaError(f"<first_frame> leads to frame {last:,}, beyond {MOST_FRAMES - 1:,}", where)
         return Tracklet(
             label=fields["objectType"],
             size=(fields["h"], fields["w"], fields["l"]),
@@ -249,7 +288,7 @@ def _style(builder: _Builder, tail: bytes) -> Style:
     newline = "\r\n" if "\r\n" in head else "\n"
     lines = head.split(newline)
     outer = _indent(next((line for line in lines if line.lstrip().startswith("<tracklets")), ""))
-    if builder.tracklets:
+    if builder.tracklets or builder.bad:
         indent = _indent(lines[-1])
     else:  # the head leads to </tracklets>
         indent = _indent(next((line for line in lines if line.lstrip().startswith("<count")), outer + "\t"))

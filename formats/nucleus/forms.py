@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from nucleus_convert.converters.errors import MalformedFileError, ReadError, SchemaError, Where
+from nucleus_convert.formats import jsonvalue
+from nucleus_convert.formats.jsonfault import check_text
 from nucleus_convert.formats.jsonlines import scan_lines
 from nucleus_convert.formats.jsonstream import LARGEST_VALUE, JsonDocument, Rows
 from nucleus_convert.formats.nucleus import wire
@@ -202,8 +204,9 @@ def _whole(path: Path, probe: type[Any]) -> Rows[Any]:
     start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     decoded: Any
     try:
+        check_text(data)
         decoded = msgspec.json.decode(data[start:], type=probe)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         decoded = error
     return Rows(data=data, base=0, first=0, starts=[start], ends=[len(data)], probes=[decoded])
 
@@ -229,7 +232,7 @@ def _is_lines(path: Path) -> bool:
         return _opens_a_row(line)
     try:
         row = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Cut short, or spread over lines; a file with the usual suffix has one row a line, this one broken.
         return path.suffix.lower() in (".jsonl", ".ndjson") and len(line.strip()) > 1
     if "type" in row or "mask_url" in row or "maskUrl" in row:
@@ -244,17 +247,15 @@ def _opens_a_row(text: bytes) -> bool:
 
 
 def first_row(path: Path) -> tuple[str | None, Any]:
-    """The first row of a file, keys normal, and the member of the root it is in; None if there is none.
+    """The first good row of a file, keys normal, and the member of the root it is in; None if there is none.
 
     Raises:
-        ReadError: the file cannot be read as JSON.
+        ReadError: the file cannot be read as JSON, nor any of its rows near the beginning.
     """
     for stretch in scan(path, dict[str, msgspec.Raw]):
         rows = stretch.rows
         if rows.starts:
-            try:
-                row = wire.DECODE(rows.raw(0))
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise MalformedFileError(f"not valid JSON: {error}", Where(file=str(path))) from error
+            good = (i for i, probe in enumerate(rows.probes) if not isinstance(probe, Exception))
+            row = jsonvalue.load(rows.raw(next(good, 0)), Where(file=str(path)))
             return stretch.member, normal(row) if type(row) is dict else row
     return None, None

@@ -789,13 +789,95 @@ def test_values_that_cannot_be_held_reject_their_row(tmp_path: Path, text: bytes
 
 
 @pytest.mark.parametrize("key", [b"x", b"attributes", b"segmentation"])
-def test_nesting_without_end_is_refused(tmp_path: Path, key: bytes) -> None:
+def test_nesting_without_end_is_one_bad_row(tmp_path: Path, key: bytes) -> None:
     deep = b'{"id":2,"image_id":1,"category_id":1,"%b":%b}' % (key, b"[" * 3000 + b"]" * 3000)
     whole = json.dumps(document(row(), {"here": 1})).encode().replace(b'{"here": 1}', deep)
     with pytest.raises(SchemaError, match="nested too deeply") as caught:
-        records(whole, tmp_path, Report("skip"))
+        records(whole, tmp_path)
     assert caught.value.where is not None
     assert caught.value.where.path == "$.annotations[1]"
+    report = Report("quarantine")
+    [record] = records(whole, tmp_path, report)
+    assert [one.id for one in record.annotations] == [1]
+    assert [rejected.record for rejected in report.rejected] == [deep.decode()]
+
+
+NO_JSON = [
+    ('"bbox": [1, 2, 3, 4]', '"bbox": [1, 2, NaN, 4]', ".bbox[2]", "NaN is not JSON"),
+    ('"area": 12', '"area": -Infinity', ".area", "-Infinity is not JSON"),
+    ('"area": 12', '"score": Infinity', ".score", "Infinity is not JSON"),
+    ('"area": 12', '"attributes": {"speed": NaN}', ".attributes.speed", "NaN is not JSON"),
+    ('"area": 12', '"segmentation": [[1, 2, 3, 4, 5, NaN]]', ".segmentation[0][5]", "NaN is not JSON"),
+    ('"image_id": 1', '"image_id": NaN', ".image_id", "NaN is not JSON"),
+    ('"area": 12', '"note": "\\udce9.jpg"', ".note", "not valid JSON: half of a surrogate pair"),
+    ('"area": 12', '"area": 12,', "", "not valid JSON: "),
+]
+"""What a row says, what it says instead, and what is wrong with that."""
+
+
+@pytest.mark.parametrize(("find", "put", "path", "said"), NO_JSON)
+@pytest.mark.parametrize("results", [False, True])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_row_that_is_no_json_is_one_bad_row(
+    tmp_path: Path, find: str, put: str, path: str, said: str, results: bool, plain: bool
+) -> None:
+    """Also among rows that are read together, without a decoder."""
+    more = {"segmentation": [SQUARE]} if plain else {}
+    rows = [row(id=i, **more) for i in range(1, 41)]
+    text = json.dumps(rows if results else document(*rows))
+    good = json.dumps(rows[17])
+    bad = good.replace(find, put, 1)
+    assert bad != good
+    whole = text.replace(good, bad).encode()
+    place = f"$[17]{path}" if results else f"$.annotations[17]{path}"
+    with pytest.raises(MalformedFileError) as caught:
+        records(whole, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"in.json {place}{': ' if path else ''}")
+    assert said in message
+    assert "--on-error skip (or quarantine)" in message
+    report = Report("quarantine")
+    [record] = records(whole, tmp_path, report)
+    assert [one.id for one in record.annotations] == [i for i in range(1, 41) if i != 18]
+    [rejected] = report.rejected
+    assert rejected.record == bad
+    assert rejected.where.path is not None
+    assert rejected.where.path.startswith(place)
+    assert report.ledger.balance()["object"]["skipped"] == 1
+
+
+def test_an_image_that_is_no_json_takes_its_annotations_along(tmp_path: Path) -> None:
+    bad = json.dumps({**IMAGE, "id": 2, "gsd": float("nan")})
+    value = document(row(), row(id=2, image_id=2), row(id=3), images=[IMAGE, {"here": 1}])
+    whole = json.dumps(value).replace('{"here": 1}', bad).encode()
+    with pytest.raises(MalformedFileError) as caught:
+        records(whole, tmp_path)
+    assert "in.json $.images[1].gsd: NaN is not JSON" in str(caught.value)
+    report = Report("quarantine")
+    [record] = records(whole, tmp_path, report)
+    assert [one.id for one in record.annotations] == [1, 3]
+    assert [(one.where.path, one.reason, one.record) for one in report.rejected] == [
+        ("$.images[1].gsd", "NaN is not JSON", bad),
+        ("$.annotations[1]", "the annotation's image could not be read", value["annotations"][1]),
+    ]
+    balance = report.ledger.balance()
+    assert (balance["item"]["skipped"], balance["object"]["skipped"]) == (1, 1)
+
+
+def test_every_row_may_be_no_json(tmp_path: Path) -> None:
+    whole = json.dumps(document(*[row(id=i, area=float("nan")) for i in range(500)])).encode()
+    report = Report("skip")
+    [record] = records(whole, tmp_path, report)
+    assert record.annotations == ()
+    assert findings(report) == {("rejected", "NaN is not JSON"): 500}
+
+
+@pytest.mark.parametrize("key", ["info", "categories"])
+def test_what_is_said_once_must_be_json(tmp_path: Path, key: str) -> None:
+    value = json.dumps(document(**{key: [{"id": 1, "name": "cat", "x": float("nan")}]})).encode()
+    with pytest.raises(MalformedFileError) as caught:
+        records(value, tmp_path, Report("skip"))
+    assert f"in.json:1 $.{key}[0].x: NaN is not JSON" in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["info", "categories"])
@@ -908,6 +990,46 @@ def test_results_are_predictions_and_come_back(tmp_path: Path, result: dict[str,
                 entry.pop("category_id", None)
                 entry.pop("_nucleus_convert", None)
     assert back == value
+
+
+BEYOND = ("out-of-range", "scores that are not within 0 to 1, as confidences are")
+
+
+@pytest.mark.parametrize("score", [1.0001, 85, -0.25, 10**30])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"id": 5, "segmentation": [SQUARE]},
+        {"keypoints": [1, 2, 0.75], "bbox": ...},
+        {"attributes": {"a": 1}, "note": 1},
+    ],
+)
+@pytest.mark.parametrize("results", [False, True])
+def test_scores_beyond_0_to_1_are_kept_and_told(
+    tmp_path: Path, score: Any, more: dict[str, Any], results: bool
+) -> None:
+    rows = [row(id=i, image_id=1, score=within) for i, within in enumerate([0, 1, 0.5, 1.0, None])]
+    bad = {key: value for key, value in {**row(id=7, score=score), **more}.items() if value is not ...}
+    value = [*rows, bad, bad] if results else document(*rows, bad, bad)
+    report = Report()
+    [record] = records(value, tmp_path, report)
+    assert [one.confidence for one in record.annotations] == [0, 1, 0.5, 1, None, score, score]
+    told = findings(report)
+    assert told[BEYOND] == 2
+    [finding] = [one for one in report.sorted() if one.code == BEYOND[0]]
+    place = "$[{}].score" if results else "$.annotations[{}].score"
+    assert [(where.file, where.path) for where in finding.examples] == [("in.json", place.format(i)) for i in (5, 6)]
+    report = Report()
+    records(value[:5] if results else document(*rows), tmp_path, report)
+    assert BEYOND not in findings(report)
+
+
+def test_of_many_scores_beyond_five_are_named(tmp_path: Path) -> None:
+    report = Report()
+    records([{**DETECTION, "score": 85} for _ in range(1000)], tmp_path, report)
+    [finding] = [one for one in report.sorted() if one.code == BEYOND[0]]
+    assert (finding.count, len(finding.examples)) == (1000, 5)
 
 
 def test_results_that_name_what_the_truth_has_not(tmp_path: Path) -> None:

@@ -135,6 +135,31 @@ def test_rows_that_are_not_parted_as_they_should_be(tmp_path: Path, end: str) ->
     assert quick[0] is MalformedFileError
 
 
+def test_a_few_rows_that_are_no_json_leave_the_others_to_be_read_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [changed({"id": i}) for i in range(4000)]
+    bad = [7, 2500, 2501, 2700, 3999]
+    for i in bad:
+        rows[i]["area"] = float("nan")
+    path = tmp_path / "a.json"
+    path.write_text(document(rows), encoding="utf-8")
+    singly: list[int] = []
+    add = module.Rowset.add
+
+    def noted(self: module.Rowset, block: Any) -> None:
+        if not isinstance(block, RowColumns):
+            singly.append(len(block.starts))
+        add(self, block)
+
+    monkeypatch.setattr(module.Rowset, "add", noted)
+    found = module.scan(path, "a.json", Report("skip")).rows
+    assert found.wrong == set(bad)
+    assert sorted(found.ids()) == [i for i in range(4000) if i not in bad]
+    # The second is told to be near the first, and a block is walked for it.
+    assert singly == [1, 1, 4000 - 2501]
+
+
 def test_the_compiled_module_checks_what_it_is_given() -> None:
     coco_rows = rings.quick.coco_rows
     for wrong in (-1, 3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ def test_odd_rows_come_back_to_the_character(tmp_path: Path, labels: str) -> Non
     convert(tmp_path / "kitti", tmp_path / "nucleus", source="kitti")
     convert(tmp_path / "nucleus", tmp_path / "back", source="nucleus", target="kitti")
     assert (tmp_path / "back" / path.relative_to(tmp_path / "kitti")).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("tracking", [False, True])
+def test_a_row_that_is_no_text_spoils_no_other(tmp_path: Path, tracking: bool) -> None:
+    rows = [f"{frame} {frame} {ROW}" for frame in range(3)] if tracking else [ROW] * 3
+    path = write(tmp_path / "kitti", "\n".join(rows), tracking=tracking)
+    bad = rows[1].replace("Car", "Fu\xdf").encode("latin-1")
+    path.write_bytes(b"\n".join([rows[0].encode(), bad, rows[2].encode()]))
+    with pytest.raises(ConvertError) as caught:
+        convert(tmp_path / "kitti", tmp_path / "out", source="kitti")
+    assert f"{path.name}:2: the row is no text (not UTF-8)" in str(caught.value)
+    convert(tmp_path / "kitti", tmp_path / "out", source="kitti", on_error="quarantine")
+    [line] = (tmp_path / "out/rejected.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["record"] == bad.decode("utf-8", "backslashreplace")
+    boxes = (tmp_path / "out/annotations.jsonl").read_text(encoding="utf-8")
+    assert boxes.count('"type":"box"') == 2
 
 
 @pytest.mark.parametrize(

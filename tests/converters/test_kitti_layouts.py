@@ -102,6 +102,80 @@ def test_damaged_tracklets_are_named_not_passed_over(fixtures: Path, tmp_path: P
         read(tmp_path / "raw", "kitti")
 
 
+@pytest.mark.parametrize(
+    ("find", "put", "line", "message", "kept"),
+    [
+        ("<tx>5.25<", "<tx>nan<", 63, "<tx> is no finite number: 'nan'", "Van"),
+        ("<tx>12<", "<tx>far<", 17, "<tx> is no finite number: 'far'", "Person (sitting)"),
+        ("<first_frame>1<", "<first_frame>-1<", 53, "<first_frame> is no frame (0, 1, 2, …): '-1'", "Van"),
+    ],
+)
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_damaged_tracklet_is_one_bad_object(
+    fixtures: Path, tmp_path: Path, find: str, put: str, line: int, message: str, kept: str, ours: bool
+) -> None:
+    """Also where this program wrote the drive, with a file of its own beside it."""
+    root = tmp_path / "raw"
+    if ours:
+        convert(fixtures / "kitti/raw", root, source="kitti", target="kitti")
+        assert (root / folders.SIDE_FILE).is_file()
+    else:
+        shutil.copytree(fixtures / "kitti/raw", root)
+    [path] = root.rglob("tracklet_labels.xml")
+    text = path.read_text()
+    assert find in text
+    path.write_text(text.replace(find, put))
+    with pytest.raises(ConvertError) as caught:
+        records(root)
+    assert f"tracklet_labels.xml:{line}: {message}" in str(caught.value)
+    assert "--on-error skip (or quarantine)" in str(caught.value)
+    report = Report("quarantine")
+    found = records(root, report)
+    assert {one.label for record in found for one in record.annotations} == {kept}
+    [rejected] = report.rejected
+    assert rejected.reason == message
+    assert put in rejected.record
+    assert rejected.record.startswith("<item")
+    assert rejected.record.endswith("</item>")
+    assert report.ledger.balance()["object"]["skipped"] == 1
+    convert(root, tmp_path / "back", source="kitti", target="kitti", on_error="skip", workers=2)
+    [path] = (tmp_path / "back").rglob("tracklet_labels.xml")
+    assert re.findall("<objectType>(.*)</objectType>", path.read_text()) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("file", "find", "put", "said", "kind"),
+    [
+        ("velodyne_points/timestamps.txt", "13:02:", "13:NaN:", "no date and time: '2011-09-26 13:NaN:", "timestamp"),
+        ("image_02/timestamps.txt", "2011-09-26", "2011-09-77", "no date and time: '2011-09-77", "timestamp"),
+        ("../calib_velo_to_cam.txt", "T: ", "T: NaN ", "T has", "calibration"),
+        ("../calib_cam_to_cam.txt", "P_rect_02: ", "P_rect_02: x", "P_rect_02 has", "calibration"),
+    ],
+)
+def test_what_is_damaged_beside_a_drive_does_not_cost_its_tracklets(
+    fixtures: Path, tmp_path: Path, file: str, find: str, put: str, said: str, kind: str
+) -> None:
+    shutil.copytree(fixtures / "kitti/raw", tmp_path / "raw")
+    path = tmp_path / "raw" / DAY / DRIVE / file
+    text = path.read_text()
+    assert find in text
+    path.write_text(text.replace(find, put, 1))
+    with pytest.raises(ConvertError, match=said) as caught:
+        records(tmp_path / "raw")
+    assert re.search(rf"{path.name}:\d+: ", str(caught.value))
+    report = Report("quarantine")
+    found = records(tmp_path / "raw", report)
+    whole = records(fixtures / "kitti/raw")
+    assert [len(one.annotations) for one in found] == [len(one.annotations) for one in whole]
+    [rejected] = report.rejected
+    assert rejected.reason.startswith(said)
+    assert report.ledger.balance()[kind]["skipped"] == 1
+    if kind == "timestamp":
+        times = [one.item.scene.timestamp for one in found if one.item.scene is not None]
+        assert (len(times), times.count(None)) == (4, 1)
+    convert(tmp_path / "raw", tmp_path / "n", source="kitti", on_error="skip")
+
+
 # ---------------------------------------------------------------------- the object benchmark
 
 ROW = "Car 0.00 0 1.55 10.00 20.00 30.00 40.00 1.50 1.60 4.00 2.00 1.65 20.00 0.50\n"

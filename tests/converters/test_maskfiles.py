@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from nucleus_convert import Code, ConvertError, png_to_rle, rle_to_png
+from nucleus_convert import Code, ConvertError, Report, convert, png_to_rle, read, rle_to_png
 from nucleus_convert.cli import run
 from nucleus_convert.converters import filenames, registry
 from nucleus_convert.converters.compose import PIXELS_COVERED
@@ -160,9 +160,9 @@ def test_every_mask_of_the_samples_survives_png(tmp_path: Path) -> None:
     png_to_rle(tmp_path / "png", tmp_path / "out.jsonl", verify="none")
     back = lines(tmp_path / "out.jsonl")
     assert len(back) == len(expected)
-    for meant, read in zip(expected, back, strict=True):
-        if meant["counts"] != read["counts"]:  # a run of nothing in it: not as pycocotools writes it
-            assert np.array_equal(decoded(meant), decoded(read))
+    for meant, got in zip(expected, back, strict=True):
+        if meant["counts"] != got["counts"]:  # a run of nothing in it: not as pycocotools writes it
+            assert np.array_equal(decoded(meant), decoded(got))
 
 
 def test_park_comes_back_with_everything(tmp_path: Path) -> None:
@@ -548,6 +548,46 @@ def test_a_manifest_made_by_hand(tmp_path: Path) -> None:
     png_to_rle(tmp_path / "in", tmp_path / "out.jsonl")
     back = lines(tmp_path / "out.jsonl")
     assert [decoded(row).tolist() for row in back] == [[[0, 1], [0, 0]], [[0, 0], [1, 1]], [[0, 0], [0, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("file", "find", "put", "said"),
+    [
+        ("manifest.jsonl", '"item":', '"item":NaN,"x":', "3 $.item: NaN is not JSON"),
+        ("manifest.jsonl", '"label":"', '"label":"\xff', "3 $.label: not valid JSON: the text is not UTF-8"),
+        ("manifest.jsonl", '"label":', '"label":5,"x":', "3: expected a line with file, image, id, label and index"),
+        ("manifest.jsonl", '"item":', '"item":9', "is no line of images.jsonl"),
+        ("manifest.jsonl", '"label":', '"lable":', "3: not a line of a manifest"),
+        ("images.jsonl", '"id":', '"id":NaN,"x":', "3 $.id: NaN is not JSON"),
+        ("images.jsonl", '"id":', '"id":[],"x":', "3: not as nucleus-convert writes it"),
+        ("images.jsonl", '"id":', '"id":1e400,"x":', "3: a value that cannot be read: number out of range"),
+    ],
+)
+def test_a_damaged_line_is_one_bad_record(tmp_path: Path, file: str, find: str, put: str, said: str) -> None:
+    convert(PARK / "annotations" / "instances.json", tmp_path / "png", target="maskpng")
+    whole = {record.item.id: len(record.annotations) for record in read(tmp_path / "png", "maskpng")}
+    path = tmp_path / "png" / file
+    text = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert find in text[2]
+    text[2] = text[2].replace(find, put, 1)
+    path.write_bytes("".join(text).encode("latin-1"))
+    with pytest.raises(ConvertError) as caught:
+        list(read(tmp_path / "png", "maskpng"))
+    assert f"{file}:3" in str(caught.value)
+    assert said in str(caught.value)
+    report = Report("quarantine")
+    found = {r.item.id: len(r.annotations) for r in read(tmp_path / "png", "maskpng", report=report).records(report)}
+    items = file == "images.jsonl"
+    rejected = [one for one in report.rejected if str(one.where.file).endswith(file)]
+    assert len(rejected) == 1
+    balance = report.ledger.balance()
+    assert balance["item"]["skipped"] == items
+    if items:
+        [lost] = whole.keys() - found.keys()
+        assert whole == {**found, lost: balance["object"]["skipped"]}
+        assert len(report.rejected) == 1 + whole[lost]
+    else:
+        assert (len(found), sum(found.values())) == (len(whole), sum(whole.values()) - 1)
 
 
 def test_an_existing_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -570,7 +570,7 @@ def _ours(reserved: Any) -> dict[str, Any]:
         ({**ROW, "reference_id": None}, None, "no reference_id"),
         ({"hello": 1}, None, "neither an item"),
         ([1], None, "neither an item"),
-        ('{"label": NaN}\n', None, "not valid JSON"),
+        ('{"label": NaN}\n', "$.label", "NaN is not JSON"),
         ('{"label": "car", \n', None, "not valid JSON"),
         (_typed("keypoints", {"keypoints": [{"visible": True}], "names": ["a"]}),
          "$.geometry.keypoints[0]", "must have x and y"),
@@ -601,6 +601,64 @@ def test_bad_rows_are_named_and_skipped_on_request(
         assert kept[:2] == ["good", "better"]
         assert report.count("rejected") == 1
         assert len(report.rejected) == (policy == "quarantine")
+
+
+def test_a_file_is_known_although_its_first_row_is_no_json(save: Callable[..., Path], tmp_path: Path) -> None:
+    save("of-a-model.jsonl", '{"label": NaN}\n', ROW, ROW)
+    report = Report("skip")
+    assert [len(record.annotations) for record in records(tmp_path, report)] == [2]
+    assert report.count("rejected", "NaN is not JSON") == 1
+
+
+DEEP = "[" * 3000 + "]" * 3000
+GOOD = json.dumps({**ROW, "annotation_id": "good"})
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "path", "said"),
+    [
+        ('"x": 1', '"x": NaN', ".geometry.x", "NaN is not JSON"),
+        ('"label": "car"', '"label": "\xff"', ".label", "the text is not UTF-8"),
+        ('"label": "car"', '"label": "car", "metadata": "\xff"', ".metadata", "the text is not UTF-8"),
+        ('"label": "car"', '"label": "\\ud800 "', ".label", "not valid JSON"),
+        ('"label": "car"', f'"label": "car", "metadata": {DEEP}', "", "nested too deeply"),
+        ('"label": "car"', f'"label": "car", "note": {DEEP}', "", "nested too deeply"),
+        ('"label": "car"', '"label": "car" "x"', "", "not valid JSON"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["{row}\n{bad}\n{row}", "[{row},{bad},{row}]", '{{"annotations":[{row},{bad},{row}]}}']
+)
+@pytest.mark.parametrize("labels_known", [False, True])
+def test_a_row_that_is_no_json_is_one_bad_row(
+    save: Callable[..., Path],
+    tmp_path: Path,
+    find: str,
+    put: str,
+    path: str,
+    said: str,
+    form: str,
+    labels_known: bool,
+) -> None:
+    bad = GOOD.replace(find, put, 1)
+    assert bad != GOOD
+    name = "annotations.jsonl" if form.startswith("{row}") else "annotations.json"
+    source = tmp_path / name
+    source.write_bytes(form.format(row=GOOD, bad=bad).encode("latin-1"))
+    if labels_known:
+        save("dataset.json", {"nucleus_convert": 1, "header": {"labels": [{"name": "car"}]}})
+        source = tmp_path
+    with pytest.raises(ConvertError, match=said) as caught:
+        records(source)
+    where = caught.value.where
+    assert where is not None
+    head = {"{": "$", "[": "$[1]"}.get(form[0] if form[:2] != "{{" else "", "$.annotations[1]")
+    assert where.path is None or where.path.startswith(head)
+    assert str(where.path or "$").removeprefix(head).startswith(path)
+    report = Report("quarantine")
+    assert [one.id for record in records(source, report) for one in record.annotations] == ["good", "good"]
+    [rejected] = report.rejected
+    assert rejected.record == bad.encode("latin-1").decode("utf-8", "backslashreplace")
 
 
 def test_the_place_in_a_document(save: Callable[..., Path]) -> None:

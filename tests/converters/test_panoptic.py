@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from nucleus_convert import Code, ConvertError, Mask, Report, convert, read, write
 from nucleus_convert.cli import run
+from nucleus_convert.converters.errors import MalformedFileError
 
 ROOT = Path(__file__).resolve().parents[2]
 PARK = ROOT / "examples" / "park" / "annotations" / "instances.json"
@@ -291,6 +292,52 @@ def test_broken_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], how: s
     text = capsys.readouterr().err
     assert code == 0, text
     assert (tmp_path / "out" / "rejected.jsonl").read_text().count("\n") >= 1
+
+
+def with_nan(data: dict[str, Any], place: str) -> tuple[str, str]:
+    """Put a NaN in the second row of ``place``; its JSON path, and that row as text."""
+    row = data[place][1]
+    if place == "annotations":
+        row["segments_info"][1]["area"] = float("nan")
+        return "$.annotations[1].segments_info[1].area", json.dumps(row)
+    row["gsd"] = float("nan")
+    return "$.images[1].gsd", json.dumps(row)
+
+
+@pytest.mark.parametrize("place", ["annotations", "images"])
+def test_a_row_with_nan_is_one_bad_row(tmp_path: Path, place: str) -> None:
+    source, data = make(tmp_path / "in")
+    path, row = with_nan(data, place)
+    source.write_text(json.dumps(data))
+    with pytest.raises(MalformedFileError) as caught:
+        read(source, "coco", report=Report())
+    assert f"panoptic_val.json {path}: NaN is not JSON" in str(caught.value)
+    report = Report("quarantine")
+    found = {record.item.id: len(record.annotations) for record in read(source, "coco", report=report).records(report)}
+    first, *rest = report.rejected
+    assert (first.where.path, first.reason, first.record) == (path, "NaN is not JSON", row)
+    counts = {entry["image_id"]: len(entry["segments_info"]) for entry in data["annotations"]}
+    if place == "annotations":  # rows of the images 2, 1, 0
+        assert (found, rest) == ({**counts, 1: 0}, [])
+    else:
+        assert found == {0: counts[0], 2: counts[2]}
+        assert [(one.where.path, one.reason) for one in rest] == [
+            ("$.annotations[1]", "the annotation's image could not be read")
+        ]
+
+
+def test_a_ground_truth_with_nan(tmp_path: Path) -> None:
+    truth, data = make(tmp_path / "truth")
+    results, _ = make(tmp_path / "in", images=None, categories=None)
+    with_nan(data, "images")
+    truth.write_text(json.dumps(data))
+    report = Report("quarantine")
+    labels = read(results, "coco", report=report, ground_truth=truth)
+    assert [record.item.id for record in labels.records(report)] == [2, 0]
+    assert [one.reason for one in report.rejected] == [
+        "NaN is not JSON",
+        "the annotation's image could not be read",
+    ]
 
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:

@@ -67,6 +67,25 @@ def test_it_is_cleaned_up_after_an_error(tmp_path: Path, scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_the_system_refuses_is_named(tmp_path: Path, scratch: Path, packed: bool) -> None:
+    """A name too long for it, a file that may not be read: of the source, not of anything else."""
+    (tmp_path / "a.txt").write_text("a")
+    given = tmp_path
+    if packed:
+        given = tmp_path / "a.zip"
+        with zipfile.ZipFile(given, "w") as archive:
+            archive.writestr("a.txt", "a")
+            archive.writestr("b.txt", "b")
+    with pytest.raises(ReadError, match="cannot be read") as caught, opened(given) as found:
+        (found.path / ("x" * 5000)).read_text()
+    assert caught.value.where is not None
+    assert str(caught.value.where.file).startswith(f"{given}/xxx")
+    assert len(str(caught.value)) < len(str(given)) + 300
+    with pytest.raises(OSError, match="/none"), opened(given):
+        Path("/none/of/ours").read_text()
+
+
 def test_a_single_folder_or_file_is_looked_through(tmp_path: Path) -> None:
     files = {
         "export/a.txt": "a",

@@ -385,6 +385,17 @@ def test_labels_that_files_cannot_be_named_after(tmp_path: Path) -> None:
     assert after.header.labels == labels.header.labels
 
 
+@pytest.mark.parametrize("gone", ["train", "val"])
+def test_a_subset_of_which_nothing_is_left_keeps_its_list(tmp_path: Path, gone: str) -> None:
+    """Without it, what train and val say together would be read as something else."""
+    kit = nc.read(FIXTURES / "voc/kit", "voc")
+    rest = [record for record in kit if record.item.subset != gone]
+    assert 0 < len(rest) < kit.size
+    write(from_records(kit.header, rest), tmp_path / "v")
+    assert list(nc.read(tmp_path / "v", "voc")) == rest
+    assert (tmp_path / f"v/ImageSets/Main/{gone}.txt").read_bytes() == b""
+
+
 NUMBERS = st.integers(-5, 60) | st.floats(-5, 60).map(lambda x: round(x, 3)) | st.floats(-1e6, 1e6)
 SIDES = st.integers(0, 40) | st.floats(0, 1e5)
 BOXES = st.builds(Box, NUMBERS, NUMBERS, SIDES, SIDES, st.sampled_from([0, 30, 12.5]))

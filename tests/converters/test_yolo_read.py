@@ -437,6 +437,17 @@ def test_a_path_that_leads_elsewhere_is_not_followed_unless_said(tmp_path: Path)
     assert list(loaded(inner, root=tmp_path)) == ["images/x.png"]
 
 
+def test_a_name_too_long_for_the_system_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    tree(tmp_path, "0 0.5 0.5 1 1\n")
+    (tmp_path / "data.yaml").write_text(f"train: {'x' * 5000}\nnames: [a]\n")
+    with pytest.raises(ReadError, match="neither images nor label files") as caught:
+        loaded(tmp_path)
+    assert len(str(caught.value)) < len(str(tmp_path)) + 500
+    (tmp_path / "data.yaml").write_text("train: list.txt\nnames: [a]\n")
+    (tmp_path / "list.txt").write_text(f"images/x.png\nimages/{'x' * 5000}.png\n")
+    assert len(loaded(tmp_path, report=Report("skip"))) == 2
+
+
 def test_a_list_never_leaves_the_root(tmp_path: Path) -> None:
     tree(tmp_path, "0 0.5 0.5 1 1\n", "train: train.txt\nnames: [a]\n")
     (tmp_path / "train.txt").write_text("images/x.png\n../../../etc/passwd.png\n/etc/shadow.png\n")

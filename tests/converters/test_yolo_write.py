@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -415,6 +416,45 @@ def test_a_sidecar_that_was_changed_is_an_error_with_its_line(tmp_path: Path, te
     yolo(data(), tmp_path / "o")
     (tmp_path / "o/nucleus_convert.jsonl").write_text(text)
     with pytest.raises(ConvertError, match=r"nucleus_convert\.jsonl:[12]"):
+        list(read(tmp_path / "o", "yolo"))
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        (1, {"annotations": 5}),
+        (1, {"annotations": [5]}),
+        (1, {"annotations": [{"line": [1]}]}),
+        (1, {"annotations": [{"line": 0, "shapes": [None]}]}),
+        (1, {"annotations": [{"line": 0, "shapes": [[0, 5]]}]}),
+        (1, {"annotations": [{"line": 0, "derived": 5}]}),
+        (1, {"annotations": [{"line": 0, "derived": [[]]}]}),
+        (1, {"annotations": [{"line": 0, "extras": 5}]}),
+        (1, {"annotations": [{"line": None}]}),
+        (1, {"annotations": [{"line": None, "at": "x", "annotation": {}}]}),
+        (1, {"annotations": [{"line": None, "annotation": 5}]}),
+        (1, {"size": 5}),
+        (1, {"size": None}),
+        (1, {"extras": [1]}),
+        (1, {"scene": 5}),
+        (1, {"id": []}),
+        (1, {"checksum": "9" * 5000}),
+        (0, {"labels": 5}),
+        (0, {"labels": {"cat": 5}}),
+        (0, {"labels": {"cat": {"extras": 5}}}),
+        (0, {"extras": 5}),
+        (0, {"extras": {"yolo": 5}}),
+        (0, {"scenes": {}}),
+    ],
+)
+def test_a_sidecar_of_other_types_is_an_error(tmp_path: Path, line: int, change: dict[str, Any]) -> None:
+    yolo(data(Annotation(label="cat", id="own", shapes=(Box(1, 1, 2, 2),))), tmp_path / "o")
+    path = tmp_path / "o/nucleus_convert.jsonl"
+    said = [json.loads(text) for text in path.read_text().splitlines()]
+    said[line] |= change
+    text = "".join(json.dumps(one) + "\n" for one in said)
+    path.write_text(text.replace('"' + "9" * 5000 + '"', "9" * 5000))  # more digits than Python reads
+    with pytest.raises(ConvertError, match=r"nucleus_convert\.jsonl"):
         list(read(tmp_path / "o", "yolo"))
 
 

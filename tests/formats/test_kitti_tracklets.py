@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError
+from nucleus_convert.converters.errors import ConvertError, MalformedFileError, ReadError, SchemaError, Where
 from nucleus_convert.formats.kitti import tracklets, trackletxml
 from nucleus_convert.formats.kitti.tracklets import Box, Document, Pose, Tracklet
 
@@ -189,20 +189,68 @@ def test_older_versions_have_less(path: Path) -> None:
     assert dumped(document) == text
 
 
+CAR = DEVKIT[DEVKIT.index("<item class") : DEVKIT.index("\n\t<item>\n\t\t<objectType>Person")]
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "line", "message"),
+    [
+        ("<h>1.5</h>", "<h>high</h>", 9, "<h> is no finite number: 'high'"),
+        ("<h>1.5</h>", "<h>1.5</h><h>1.5</h>", 9, "<h> stands twice"),
+        ("<h>1.5</h>", "", 7, "the tracklet has no <h>"),
+        ("<h>1.5</h>", "<h>nan</h>", 9, "<h> is no finite number: 'nan'"),
+        ("<h>1.5</h>", "<h><item/></h>", 9, "<item> stands inside <h>, which is a single value"),
+        ("<tx>12</tx>", "<tx>1e400</tx>", 17, "<tx> is no finite number: '1e400'"),
+        ("<tx>12</tx>", "<tx>12</tx><item><tx/></item>", 17, "<tx> stands inside <item>, which is a single value"),
+        ("\t\t\t\t<tx>12</tx>\n", "", 16, "the pose has no <tx>"),
+        ("<rz>0.3</rz>", "<rz><deep/></rz>", 22, "<deep> stands inside <rz>, which is a single value"),
+        ("<first_frame>3<", "<first_frame>-3<", 7, "<first_frame> is no frame (0, 1, 2, …): '-3'"),
+        ("<first_frame>3<", "<first_frame>999999<", 7, "<first_frame> leads to frame 1,000,000, beyond 999,999"),
+        ("<objectType>Car<", "<objectType><", 7, "the tracklet has no <objectType>"),
+        ("<objectType>Car<", f"<objectType>{'x' * 2000}<", 8, "<objectType> has 2,000 characters"),
+        ("<poses class", "words &amp; <poses class", 13, "a text between elements: 'words &'"),
+        ("<finished>1</finished>", "</item><item>", 51, "the tracklet has no <objectType>"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_damaged_tracklet_spoils_no_other(
+    path: Path, find: str, put: str, line: int, message: str, first: bool
+) -> None:
+    """The first of three, or the second."""
+    good = load(path, DEVKIT)
+    head, tail = DEVKIT.split(CAR)
+    assert find in CAR
+    bad = CAR.replace(find, put, 1)
+    both = [bad, CAR] if first else [CAR, bad]
+    text = (head + "\n\t".join(both) + tail).replace("<count>2<", "<count>3<", 1)
+    if put == "</item><item>":  # two, of which the first is whole
+        bad = bad[bad.index("</item><item>") + len("</item>") :]
+        text = text.replace("<count>3<", "<count>4<", 1)
+    document = load(path, text)
+    assert [one.label for one in document.tracklets if one.finished] == ["Car", "Person (sitting) & dog"]
+    assert document.style.tail == good.style.tail
+    assert document.odd == ()
+    [found] = document.bad
+    moved = 0 if first else CAR.count("\n") + 1
+    assert (found.error.message, found.text) == (message, bad)
+    assert found.error.where == Where(file="tracklet_labels.xml", line=line + moved)
+
+
+def test_no_tracklet_is_whole(path: Path) -> None:
+    document = load(path, DEVKIT.replace("<h>", "<height>").replace("</h>", "</height>"))
+    assert [bad.error.message for bad in document.bad] == ["the tracklet has no <h>"] * 2
+    assert document.tracklets == ()
+    empty = DEVKIT[: DEVKIT.index("\n\t<item ")] + "\n</tracklets>\n</boost_serialization>\n"
+    assert dumped(document) == empty.replace("<count>2", "<count>0")
+
+
 @pytest.mark.parametrize(
     ("find", "put", "message"),
     [
-        ("<h>1.5</h>", "<h>high</h>", ":9: <h> is no number: 'high'"),
-        ("<h>1.5</h>", "<h>1.5</h><h>1.5</h>", "<h> stands twice"),
-        ("<h>1.5</h>", "", ":7: the tracklet has no <h>"),
-        ("<h>1.5</h>", "<h>nan</h>", "<h> is no number: 'nan'"),
-        ("<tx>12</tx>", "<tx>1e400</tx>", "<tx> is no number: '1e400'"),
-        ("\t\t\t\t<tx>12</tx>\n", "", ":16: the pose has no <tx>"),
-        ("<rz>0.3</rz>", "<rz><deep/></rz>", "<deep> stands inside <rz>"),
-        ("<first_frame>3<", "<first_frame>-3<", "no frame: '-3'"),
-        ("<objectType>Car<", "<objectType><", "no <objectType>"),
-        ("<objectType>Car<", f"<objectType>{'x' * 2000}<", "2,000 characters"),
-        ("<poses>", "words<poses>", "a text between elements: 'words'"),
+        ("<count>2<", "<count><a/>2<", "<a> stands inside <count>"),
+        ("<item_version>1<", "words<item_version>1<", "a text between elements: 'words'"),
+        ("<h>1.5</h>", "<h>1.5</w>", "not well-formed XML: mismatched tag"),
+        ("<h>1.5</h>", "<h><a><a><a><a><a/></a></a></a></a></h>", "nested more than 8 deep"),
         ("</tracklets>", "", "not well-formed XML: mismatched tag"),
         ("boost_serialization>", "boost_serialization SYSTEM 'file:///etc/passwd'>", "document type or entities"),
         ("boost_serialization>", "boost_serialization [<!ENTITY a 'aaaa'>]>", "document type or entities"),
@@ -242,7 +290,7 @@ objects = st.builds(
     lambda label, size, first, poses: Tracklet(label=label, size=size, first_frame=first, poses=tuple(poses)),
     st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20),
     st.tuples(numbers, numbers, numbers),
-    st.integers(0, 10**6),
+    st.integers(0, 10**6 - 3),
     st.lists(poses, max_size=3),
 )
 
