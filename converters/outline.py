@@ -1,16 +1,14 @@
 """Plain objects as the text they were read from: the short way from one file to another.
 
-A record may hold an :class:`Outline` or a :class:`Sketch` in place of an annotation only where a writer asked for it
-(:meth:`LabelSet.outlined`) and every step on the way says that it knows both. What comes of it is the same.
+A record may hold an :class:`Outline` in place of an annotation only where a writer asked for it
+(:meth:`LabelSet.outlined`) and every step on the way says that it knows it. What comes of it is the same.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from nucleus_convert.converters.model import Annotation, Box, Line, Polygon, Ring
+from nucleus_convert.converters.model import Annotation, Box, Polygon, Ring
 
 
 class Outline(Annotation, frozen=True, kw_only=True):
@@ -49,42 +47,3 @@ class Outline(Annotation, frozen=True, kw_only=True):
             crowd=self.crowd,
             extras={self.source: extras},
         )
-
-
-class Common(msgspec.Struct, frozen=True, eq=False):
-    """What sketches have in common: one object for all that say the same.
-
-    Attributes:
-        annotation: all that they say but for their attributes, without shapes and without an id.
-        kinds: the class of their one shape: :class:`Box`, :class:`Polygon` or :class:`Line`.
-    """
-
-    annotation: Annotation
-    kinds: tuple[type[Any]]
-
-
-class Sketch(Annotation, frozen=True, kw_only=True):
-    """An annotation of one shape whose numbers are still text; it has no id, and others say the same but for these.
-
-    Of the fields of an annotation only ``attributes`` is set: the same object where they are the same. The others are
-    those of ``common.annotation``.
-
-    Attributes:
-        common: what it says besides.
-        numbers: as ``repr`` would write them: ``x,y,width,height`` of a box, ``[[x,y,x,y,...]]`` of a polygon (three
-            points at the least) or line (two).
-    """
-
-    common: Common
-    numbers: bytes
-
-    def drawn(self) -> Annotation:
-        """The same annotation as any other: with a shape of numbers."""
-        (kind,) = self.common.kinds
-        shape: Box | Polygon | Line
-        if kind is Box:
-            shape = Box(*msgspec.json.decode(b"[" + self.numbers + b"]"))
-        else:
-            part = msgspec.json.decode(self.numbers, type=tuple[Ring])
-            shape = Line(part[0]) if kind is Line else Polygon((part,))
-        return msgspec.structs.replace(self.common.annotation, shapes=(shape,), attributes=self.attributes)

@@ -18,7 +18,8 @@ from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
 from nucleus_convert.converters.model import Box, Polygon
-from nucleus_convert.converters.outline import Outline, Sketch
+from nucleus_convert.converters.outline import Outline
+from nucleus_convert.converters.sketch import Sketches
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.model import Annotation, Item, Record
@@ -80,7 +81,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._items = 0
-        self._read: dict[tuple[type[Any], ...], int] = {}
+        self._read: Counter[tuple[type[Any], ...]] = Counter()
         self._more: Counter[str] = Counter()
         self._fates: Counter[Fate] = Counter()
         self._items_out: Counter[Outcome] = Counter()
@@ -90,18 +91,22 @@ class Ledger:
         self._items += 1
         counts = self._read
         annotations = record.annotations
-        if len(annotations) == 1 and type(annotations[0]) is Boxes:
-            counts[_BOXED] = counts.get(_BOXED, 0) + len(annotations[0].kinds)
-            return
+        if len(annotations) == 1:
+            (only,) = annotations
+            if type(only) is Sketches:
+                counts.update([common.kinds for common in only.commons])
+                return
+            if type(only) is Boxes:
+                counts[_BOXED] += len(only.kinds)
+                return
         outlined = list(map(type, annotations)).count(Outline)
         if outlined:
-            counts[_OUTLINED] = counts.get(_OUTLINED, 0) + outlined
+            counts[_OUTLINED] += outlined
             if outlined == len(annotations):
                 return
         for annotation in annotations:
             if type(annotation) is not Outline:
-                key = annotation.common.kinds if type(annotation) is Sketch else tuple(map(type, annotation.shapes))
-                counts[key] = counts.get(key, 0) + 1
+                counts[tuple(map(type, annotation.shapes))] += 1
 
     def read_more(self, kind: str, count: int = 1) -> None:
         """Count something read that is not part of a record: a rejected object, something a caller added."""
@@ -145,8 +150,7 @@ class Ledger:
     def merge(self, other: Ledger) -> None:
         """Add another ledger's counts."""
         self._items += other._items
-        for key, count in other._read.items():
-            self._read[key] = self._read.get(key, 0) + count
+        self._read.update(other._read)
         self._more.update(other._more)
         self._fates.update(other._fates)
         self._items_out.update(other._items_out)

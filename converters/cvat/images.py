@@ -11,7 +11,7 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.cvat.items import read_item
 from nucleus_convert.converters.cvat.notes import Place
 from nucleus_convert.converters.cvat.objects import KINDS, Objects
-from nucleus_convert.converters.cvat.sketches import Sketches
+from nucleus_convert.converters.cvat.sketches import Reader
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.model import Annotation, Record
 from nucleus_convert.converters.report import Report
@@ -29,14 +29,14 @@ class Images(msgspec.Struct, frozen=True):
     objects: Objects
     subsets: dict[str, str | None]
     """The subset of each task, by its id; under "" that of a file with one task."""
-    sketches: Sketches | None = None
+    sketches: Reader | None = None
     """Reads plain stretches with their shapes as sketches, where somebody asked for that."""
 
     def outlined(self) -> Images:
-        """The same records, plain shapes as :class:`outline.Sketch`."""
+        """The same records, plain shapes as :class:`sketch.Sketches`."""
         if self.objects.predictions or scan.quick is None:
             return self
-        sketches = Sketches(self.objects, self.subsets)
+        sketches = Reader(self.objects, self.subsets)
         return Images(self.index, self.objects, self.subsets, sketches)
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:

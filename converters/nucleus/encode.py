@@ -23,17 +23,20 @@ from nucleus_convert.converters.nucleus.assembly import Assembly
 from nucleus_convert.converters.nucleus.boxlines import BoxLines
 from nucleus_convert.converters.nucleus.chunks import Chunk, Frame, ItemPayload, Settings
 from nucleus_convert.converters.nucleus.draw import Canvas
+from nucleus_convert.converters.nucleus.itemlines import ItemLines, plain
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
-from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, without_sketches
-from nucleus_convert.converters.outline import Outline, Sketch
+from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready
+from nucleus_convert.converters.nucleus.sketchlines import SketchLines, fates
+from nucleus_convert.converters.outline import Outline
 from nucleus_convert.converters.report import Fate, Report
+from nucleus_convert.converters.sketch import Common, Sketches
+from nucleus_convert.converters.sketch import drawn as without_sketches
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
 _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
-_LINE: Fate = (("object", "written"), ("line", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
 
 
@@ -46,13 +49,24 @@ class Encoder:
         self._outlines = OutlineLines(self._packer)
         self._box_lines = BoxLines(self._packer)
         self._assembly = Assembly(settings.labels)
+        self._sketch_lines = SketchLines(self._assembly)
+        self._item_lines = ItemLines()
 
     def __reduce__(self) -> Any:
         return Encoder, (self.settings,)
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        stretch = Stretch(self.settings, report, self._packer, self._outlines, self._box_lines, self._assembly)
+        stretch = Stretch(
+            self.settings,
+            report,
+            self._packer,
+            self._outlines,
+            self._box_lines,
+            self._assembly,
+            self._sketch_lines,
+            self._item_lines,
+        )
         held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
@@ -71,6 +85,8 @@ class Stretch:
         outlines: OutlineLines,
         box_lines: BoxLines,
         assembly: Assembly,
+        sketch_lines: SketchLines,
+        item_lines: ItemLines,
     ) -> None:
         self.settings = settings
         self.report = report
@@ -78,6 +94,8 @@ class Stretch:
         self.box_lines = box_lines
         self.outlines = outlines
         self.assembly = assembly
+        self.sketch_lines = sketch_lines
+        self.item_lines = item_lines
         self.items: list[Any] = []
         self.annotations: list[Any] = []
         self.predictions: list[Any] = []
@@ -91,6 +109,7 @@ class Stretch:
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
         """Nulls meant to be there: ids that the source did not have."""
+        self._sketched: Counter[Common] = Counter()
         self._boxes = self._polygons = self._both = 0
         self._by_path = settings.reference_id == "path" and not settings.several_subsets
         self._missing = 0
@@ -108,12 +127,18 @@ class Stretch:
             reference = item.path
         else:
             reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
-        if len(record.annotations) == 1 and type(record.annotations[0]) is Boxes:
-            lines = self.box_lines.lines(record.annotations[0], reference)
-            if lines is not None:
-                self._boxed(item, reference, record.annotations[0], lines)
-                return
-            record = drawn(record)
+        if len(record.annotations) == 1:
+            (only,) = record.annotations
+            if type(only) is Sketches:
+                if self._sketches(item, reference, only):
+                    return
+                record = without_sketches(record)
+            elif type(only) is Boxes:
+                lines = self.box_lines.lines(only, reference)
+                if lines is not None:
+                    self._boxed(item, reference, only, lines)
+                    return
+                record = drawn(record)
         if record.annotations and list(map(type, record.annotations)).count(Outline) == len(record.annotations):
             self.outlines.add(record.annotations, ENCODER.encode(reference), self.annotations.append)
             self._both += len(record.annotations)
@@ -134,25 +159,6 @@ class Stretch:
                 self.outlines.add((annotation,), quoted, append)
                 self._both += 1
                 continue
-            if type(annotation) is Sketch:
-                if quoted is None:
-                    quoted = ENCODER.encode(reference)
-                line = self.assembly.line(annotation, quoted, ordinal + 1)
-                if line is not None:
-                    if self._first_missing is None:
-                        self.missing_id(f"{annotation.common.annotation.label}-{ordinal + 1:04}", item)
-                    else:
-                        self._missing += 1
-                    append(line)
-                    kind_of = annotation.common.kinds[0]
-                    if kind_of is Box:
-                        self._boxes += 1
-                    elif kind_of is Polygon:
-                        self._polygons += 1
-                    else:
-                        self.fates[_LINE] += 1
-                    continue
-                annotation = annotation.drawn()
             shapes = annotation.shapes
             label: Any = annotation.label
             more: Any = None
@@ -204,7 +210,7 @@ class Stretch:
                 or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
             ):
                 if canvas is None:
-                    canvas = Canvas(self, without_sketches(record), reference, used)
+                    canvas = Canvas(self, record, reference, used)
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
@@ -240,7 +246,7 @@ class Stretch:
                 or annotation.class_pdf is not None
             ):
                 if canvas is None:
-                    canvas = Canvas(self, without_sketches(record), reference, used)
+                    canvas = Canvas(self, record, reference, used)
                 if more is not None:
                     canvas.draw(annotation, ordinal)
                     continue
@@ -280,24 +286,40 @@ class Stretch:
         count = len(boxes.kinds)
         self._boxes += count
         self.missing_id(self.box_lines.name(boxes), item, count)
-        path = item.path
-        plain = (
-            path == reference
-            and item.kind == "image"
-            and item.scene is None
-            and item.camera is None
-            and not item.attributes
-            and type(item.id) is str
-            and item.id != path
-            and self.settings.image_root is None
-            and ":" not in path
-            and path[0] not in "/\\"
-        )
-        line = self.box_lines.item(item) if plain else None
+        self._plain_item(item, reference, ENCODER.encode(reference))
+
+    def _sketches(self, item: Item, reference: str, sketches: Sketches) -> bool:
+        """Take the lines of an item's sketches, and make its own; False if the sketches have to be drawn."""
+        try:
+            quoted = ENCODER.encode(reference)
+        except UnicodeEncodeError:  # said with the payload
+            return False
+        lines = self.sketch_lines.lines(sketches, quoted)
+        if lines is None:
+            return False
+        self.annotations.append(lines.text)
+        self._sketched.update(sketches.commons)
+        count = len(sketches.commons)
+        if lines.tag is not None:
+            count -= 1
+            label, taxonomy = lines.tag
+            if taxonomy is not None:
+                self.taxonomy(taxonomy, label)
+        if self._first_missing is not None:
+            self._missing += count
+        elif count:
+            self.missing_id(str(self.sketch_lines.name(sketches)), item, count)
+        self._plain_item(item, reference, quoted)
+        return True
+
+    def _plain_item(self, item: Item, reference: str, quoted: bytes) -> None:
+        """Make the line of an item that nothing was put with."""
+        alike = self.settings.image_root is None and plain(item, reference)
+        line = self.item_lines.line(item, quoted) if alike else None
         if line is None:
             self._item(item, reference, None)
-            if plain:
-                self.box_lines.learn(item, self.items[-1])
+            if alike:
+                self.item_lines.learn(item, self.items[-1])
         else:
             self.items.append(line)
             self.references.append(reference)
@@ -457,12 +479,12 @@ class Stretch:
 
     def finish(self) -> Chunk:
         """Encode the lines, and put what was counted into the report."""
-        fates = self.fates
+        self.fates.update(fates(self._sketched))
         for fate, count in ((_BOX, self._boxes), (_POLYGON, self._polygons), (_BOTH, self._both)):
             if count:
-                fates[fate] += count
+                self.fates[fate] += count
         report = self.report
-        for fate, count in fates.items():
+        for fate, count in self.fates.items():
             report.ledger.fate(fate, count)
         report.ledger.item("written", self.count)
         if self._missing:

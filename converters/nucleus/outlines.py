@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nucleus_convert.converters.model import Record
 from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
-from nucleus_convert.converters.outline import Outline, Sketch
+from nucleus_convert.converters.outline import Outline
 from nucleus_convert.formats.nucleus.wire import ENCODER
 from nucleus_convert.formats.rings import polygon, vertices
 
@@ -17,38 +17,24 @@ _RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
 
 
 def ready(record: Record) -> Record:
-    """The record, its outlines and sketches drawn unless every one can be written as it is.
+    """The record, its outlines drawn unless every one can be written as it is.
 
-    Of outlines that takes a region that gives the box, and ids that are numbers, each once: then no name that is made
-    of one is another's. Of sketches it takes that nothing has an id: then all names are made of different ordinals.
+    That takes a region that gives the box, and ids that are numbers, each once: then no name that is made of one is
+    another's.
     """
     annotations = record.annotations
     plain = True
-    outlined = sketched = 0
+    outlined = 0
     for annotation in annotations:
         if type(annotation) is Outline:
             outlined += 1
             if annotation.gap > SLACK:
                 plain = False
-        elif type(annotation) is Sketch:
-            sketched += 1
         elif type(annotation.id) is not int:
             plain = False
-    if not outlined:
-        if not sketched or all(annotation.id is None for annotation in annotations):
-            return record
-    elif plain and not sketched and len({annotation.id for annotation in annotations}) == len(annotations):
+    if not outlined or (plain and len({annotation.id for annotation in annotations}) == len(annotations)):
         return record
-    drawn = [one.drawn() if type(one) is Outline else one for one in annotations]
-    return without_sketches(Record(record.item, tuple(drawn)))
-
-
-def without_sketches(record: Record) -> Record:
-    """The record, its sketches drawn."""
-    if not any(type(annotation) is Sketch for annotation in record.annotations):
-        return record
-    drawn = [one.drawn() if type(one) is Sketch else one for one in record.annotations]
-    return Record(record.item, tuple(drawn))
+    return Record(record.item, tuple([one.drawn() if type(one) is Outline else one for one in annotations]))
 
 
 class Pieces(NamedTuple):
