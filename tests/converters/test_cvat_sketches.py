@@ -49,6 +49,9 @@ PLAIN = {
     "a box": f'<box label="car" source="manual" occluded="0" {BOX} z_order="0">\n</box>',
     "another order of attributes": f'<box {BOX} z_order="0" label="car"/>',
     "a polygon": '<polygon label="car" source="auto" occluded="1" points="1.50,2;30.25,4;5,60" z_order="3"/>',
+    "a group and a place in front": f'<box label="car" {BOX} z_order="2" group_id="12"/>',
+    "group 0": f'<box label="car" {BOX} z_order="0" group_id="0"/>',
+    "a group of another kind": f'<box label="car" {BOX} z_order="-1" group_id="007"/>',
     "a line": '<polyline label="car" points="1,2;30,4.00" group_id="7"/>',
     "a name with marks": f'<box label="d&quot;og é" {BOX}/>',
     "turned": f'<box label="car" {BOX} rotation="12.50" occluded="1" z_order="2"/>',
@@ -106,6 +109,8 @@ WRONG = {
 }
 BROKEN = {
     "an attribute twice": f'<box label="car" label="car" {BOX}/>',
+    "a group twice": f'<box label="car" group_id="4" {BOX} group_id="5"/>',
+    "a place in front twice": f'<box label="car" z_order="0" {BOX} z_order="5"/>',
     "a number twice": f'<box label="car" {BOX} xtl="1"/>',
     "an end of another": '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"></boxes>',
     "no end": f'<box label="car" {BOX}>',
@@ -301,6 +306,15 @@ def test_plain_elements_are_written_as_text(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(SketchLines, "lines", noted)
     outcome(tmp_path, document(*[[element] for element in PLAIN.values()], [PLAIN["a tag"]] * 2))
     assert made == [True] * len(PLAIN) + [False]  # of two tags the second is written otherwise
+
+
+def test_items_can_be_had_without_annotations(tmp_path: Path) -> None:
+    labels = read(tmp_path, document(*[[element] for element in ALL.values()], attributes=' subset="val" wobble="3"'))
+    for some in (labels, fitted(labels, SPEC, Report())):
+        assert [record.item for record in some.bare()] == [record.item for record in some]
+        assert not any(record.annotations for record in some.bare())
+    changed = labels.map(lambda record: record if record.annotations else None)
+    assert changed.bare() is changed  # what others do with an item may depend on its annotations
 
 
 def test_workers_make_no_difference(tmp_path: Path) -> None:
