@@ -259,19 +259,27 @@ class Fit:
             return self(without_sketches(record), report)
         item = self._item(record.item, report)
         commons = sketches.commons
-        plan: _Plan | None = None
+        settled = self._settled if report is self._report else {}
+        plan: _Plan = found[0].plan
         first = 0
         for i, one in enumerate(found):
             if one.plan is not plan:
-                if plan is not None and plan.carried:
+                if plan in settled:
+                    for finding in settled[plan]:
+                        finding.count += i - first
+                elif plan.carried:
                     self._count(plan, i - first, item, None, report)
+                    settled = self._settled
                 plan, first = one.plan, i
             if one.after is not None:
                 if commons is sketches.commons:
                     commons = commons.copy()
                 commons[i] = one.after
                 self._stands_in(one, item, one.after.error(sketches.numbers[i]), report)
-        if plan is not None and plan.carried:
+        if plan in settled:
+            for finding in settled[plan]:
+                finding.count += len(found) - first
+        elif plan.carried:
             self._count(plan, len(found) - first, item, None, report)
         if commons is not sketches.commons:
             sketches = Sketches(commons=commons, numbers=sketches.numbers, said=sketches.said)

@@ -94,7 +94,8 @@ class Ledger:
         if len(annotations) == 1:
             (only,) = annotations
             if type(only) is Sketches:
-                counts.update([common.kinds for common in only.commons])
+                for common in only.commons:
+                    counts[common.kinds] += 1
                 return
             if type(only) is Boxes:
                 counts[_BOXED] += len(only.kinds)

@@ -30,6 +30,9 @@ _IMAGE = re.compile(
 """An image's attributes as CVAT writes them for a task."""
 _ATTRIBUTE = re.compile(rb' ([A-Za-z_][A-Za-z0-9_]*)="([^"<&\0-\x1f\x80-\xff]*)"')
 """An attribute that takes no parser."""
+_RARE = re.compile(rb' (z_order|group_id)="([1-9][0-9]{0,8})"')
+_FIELDS = {b"z_order": "z_order", b"group_id": "group"}
+"""Attributes of many values: what they are in the model."""
 _OPEN, _CLOSE = b"<annotations><image>", b"</image></annotations>"
 _TURNED = b' rotation=""'
 _NUMBERS = {
@@ -159,6 +162,13 @@ class Reader:
 
     def _start(self, text: bytes) -> Common:
         """What the start of an element says, read as any other would be: with some numbers, and nothing within."""
+        if len(self._starts) >= _MANY:
+            self._starts.clear()
+        numbers = dict(_RARE.findall(text))
+        if numbers:
+            plain = _RARE.sub(b"", text, len(numbers))
+            if not any(b" %b=" % name in plain for name in numbers):  # said twice is wrong
+                return self._with_numbers(text, self._starts.get(plain) or self._start(plain), numbers)
         tag, space, more = text.partition(b" ")
         more = space + more
         if tag in (b"box", b"ellipse") and more.startswith(_TURNED):
@@ -166,10 +176,15 @@ class Reader:
         node = _element(tag, _NUMBERS.get(tag, b"") + more)
         annotation = self.objects.annotation(node, None, None, _odd)
         (like,) = annotation.shapes
-        if len(self._starts) >= _MANY:
-            self._starts.clear()
         common = self._starts[text] = Common(msgspec.structs.replace(annotation, shapes=()), like, (type(like),))
         return common
+
+    def _with_numbers(self, text: bytes, common: Common, numbers: dict[bytes, bytes]) -> Common:
+        """What a start says that says such numbers besides."""
+        said = {_FIELDS[name]: int(number) for name, number in numbers.items()}
+        annotation = msgspec.structs.replace(common.annotation, **said)
+        made = self._starts[text] = Common(annotation, common.like, common.kinds)
+        return made
 
     def _said(self, commons: list[Any], within: list[bytes | None]) -> list[Mapping[str, Any]]:
         """The attributes that stand within elements; what they say else goes to what they have in common."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.model import EMPTY, Annotation, Label
-from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, VERSION, Kinds, Packer
+from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, VERSION, Kinds, Packer, may_be_plain
 from nucleus_convert.converters.nucleus.payloads import with_reserved
 from nucleus_convert.converters.nucleus.standins import drawn, spliced
 from nucleus_convert.converters.report import Fate
@@ -50,8 +50,6 @@ class Pieces(msgspec.Struct, frozen=True):
         plain: its plain keys, with commas between.
         flags: under the reserved key, names of plain keys that are flags; None if there are none.
         rest: what else is under the reserved key, with a comma before.
-        keys: the plain keys, which attributes cannot have.
-        added: what attributes add to plain keys of these names, by identity.
     """
 
     label: bytes
@@ -59,8 +57,6 @@ class Pieces(msgspec.Struct, frozen=True):
     plain: bytes
     flags: bytes | None
     rest: bytes
-    keys: frozenset[str]
-    added: dict[int, Added | None]
 
 
 class Assembly:
@@ -73,8 +69,8 @@ class Assembly:
     def __init__(self, labels: Mapping[str, Label]) -> None:
         self._packer = Packer(labels)
         self._alike: dict[Any, tuple[Pieces | None, Any]] = {}
-        self._added: dict[frozenset[str], dict[int, Added | None]] = {}
-        self._count = 0
+        self._added: dict[int, Added | None] = {}
+        """What attributes add, by identity."""
 
     @property
     def kinds(self) -> Kinds:
@@ -120,15 +116,15 @@ class Assembly:
         """The metadata as JSON; None if it has to be made otherwise."""
         if not attributes:
             return pieces.meta
-        added = pieces.added.get(id(attributes)) or self._adding(attributes, pieces)
+        added = self._added.get(id(attributes)) or self._adding(attributes)
         return None if added is None else _joined(pieces, added)
 
     def pieces(self, annotation: Annotation) -> Pieces | None:
         """The pieces of an annotation without attributes and id; None if its metadata has to be made otherwise."""
         reserved: dict[str, Any] = {"v": VERSION, "id": None}
         plain = self._packer.annotation(annotation, reserved)
-        if not annotation.label or "from" in reserved:
-            return None
+        if not annotation.label or "from" in reserved or any(may_be_plain(key, 0, item=False) for key in plain):
+            return None  # attributes may have these keys too
         try:
             label = ENCODER.encode(annotation.label)
             meta = ENCODER.encode({**plain, KEY: reserved})
@@ -138,15 +134,12 @@ class Assembly:
             return None
         flags = reserved.get("bools")
         rest = {key: value for key, value in reserved.items() if key not in ("v", "id", "bools")}
-        keys = frozenset(plain)
         return Pieces(
             label=label[:-1],
             meta=meta,
             plain=ENCODER.encode(plain)[1:-1],
             flags=None if flags is None else ENCODER.encode(flags)[1:-1],
             rest=_after_comma(rest),
-            keys=keys,
-            added=self._added.setdefault(keys, {}),
         )
 
     def category(self, annotation: Annotation, taxonomy: str | None) -> bytes:
@@ -156,26 +149,23 @@ class Assembly:
         more = {"metadata": meta or None, "taxonomy_name": taxonomy}
         return _after_comma({key: value for key, value in more.items() if value is not None}) + b"}"
 
-    def _adding(self, attributes: Mapping[str, Any], pieces: Pieces) -> Added | None:
-        known = pieces.added
+    def _adding(self, attributes: Mapping[str, Any]) -> Added | None:
+        known = self._added
         if id(attributes) in known:
             return None
-        if self._count >= _REMEMBERED:
-            self._count = 0
-            for one in self._added.values():
-                one.clear()
-        self._count += 1
-        made = known[id(attributes)] = self._add(attributes, pieces.keys)
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        made = known[id(attributes)] = self._add(attributes)
         return made
 
-    def _add(self, attributes: Mapping[str, Any], keys: frozenset[str]) -> Added | None:
-        plain: dict[str, Any] = dict.fromkeys(keys)
+    def _add(self, attributes: Mapping[str, Any]) -> Added | None:
+        plain: dict[str, Any] = {}
         reserved: dict[str, Any] = {}
         self._packer.attributes(attributes, plain, reserved)
         try:
             added = Added(
                 attributes,
-                _after_comma({key: value for key, value in plain.items() if key not in keys}),
+                _after_comma(plain),
                 _after_comma(reserved.get("bools", [])),
                 _after_comma(reserved),
                 _after_comma({key: value for key, value in reserved.items() if key != "bools"}),

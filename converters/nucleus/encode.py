@@ -109,7 +109,7 @@ class Stretch:
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
         """Nulls meant to be there: ids that the source did not have."""
-        self._sketched: Counter[Common] = Counter()
+        self._sketched: list[Common] = []
         self._boxes = self._polygons = self._both = 0
         self._by_path = settings.reference_id == "path" and not settings.several_subsets
         self._missing = 0
@@ -298,7 +298,7 @@ class Stretch:
         if lines is None:
             return False
         self.annotations.append(lines.text)
-        self._sketched.update(sketches.commons)
+        self._sketched += sketches.commons
         count = len(sketches.commons)
         if lines.tag is not None:
             count -= 1
@@ -479,7 +479,7 @@ class Stretch:
 
     def finish(self) -> Chunk:
         """Encode the lines, and put what was counted into the report."""
-        self.fates.update(fates(self._sketched))
+        self.fates.update(fates(Counter(self._sketched)))
         for fate, count in ((_BOX, self._boxes), (_POLYGON, self._polygons), (_BOTH, self._both)):
             if count:
                 self.fates[fate] += count
