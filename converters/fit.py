@@ -131,8 +131,8 @@ class Fit:
         self._alone_travels: dict[type[Any], bool] = {}
         """Whether a shape of that kind that is not drawn is carried."""
         self._report: Report | None = None
-        self._settled: dict[_Plan, list[Finding]] = {}
-        """Of plans whose findings, in that report, have all the examples they want: those findings."""
+        self._settled: dict[tuple[str, ...], list[Finding]] = {}
+        """Of what is carried: its findings, if in that report they have all the examples they want."""
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
@@ -264,8 +264,8 @@ class Fit:
         first = 0
         for i, one in enumerate(found):
             if one.plan is not plan:
-                if plan in settled:
-                    for finding in settled[plan]:
+                if plan.carried in settled:
+                    for finding in settled[plan.carried]:
                         finding.count += i - first
                 elif plan.carried:
                     self._count(plan, i - first, item, None, report)
@@ -276,8 +276,8 @@ class Fit:
                     commons = commons.copy()
                 commons[i] = one.after
                 self._stands_in(one, item, one.after.error(sketches.numbers[i]), report)
-        if plan in settled:
-            for finding in settled[plan]:
+        if plan.carried in settled:
+            for finding in settled[plan.carried]:
                 finding.count += len(found) - first
         elif plan.carried:
             self._count(plan, len(found) - first, item, None, report)
@@ -332,7 +332,7 @@ class Fit:
         if report is not self._report:
             self._report = report
             self._settled.clear()
-        settled = self._settled.get(plan)
+        settled = self._settled.get(plan.carried)
         if settled is not None:
             for finding in settled:
                 finding.count += count
@@ -341,7 +341,7 @@ class Fit:
         for what in plan.carried:
             report.tally(Code.CARRIED, what, name, item, annotation, count)
         if not any(report.wants_example(Code.CARRIED, what, name) for what in plan.carried):
-            self._settled[plan] = [report.findings[Code.CARRIED, name, what] for what in plan.carried]
+            self._settled[plan.carried] = [report.findings[Code.CARRIED, name, what] for what in plan.carried]
 
     def _planned(self, key: _Key, annotation: Annotation) -> _Plan:
         """The plan for annotations like this. Values repeat, so they are the key as they are, while few."""

@@ -47,16 +47,17 @@ class Pieces(msgspec.Struct, frozen=True):
     Attributes:
         label: without the mark at its end: an id begins with it.
         meta: the metadata where there are no attributes.
-        plain: its plain keys, with commas between.
-        flags: under the reserved key, names of plain keys that are flags; None if there are none.
-        rest: what else is under the reserved key, with a comma before.
+        plain: its plain keys, in a bracket that is open.
+        between: from behind the plain keys as far as the names of those that are flags, or where there are none to the
+            end of what is under the reserved key.
+        rest: from behind those names to the end; None if there are none.
     """
 
     label: bytes
     meta: bytes
     plain: bytes
-    flags: bytes | None
-    rest: bytes
+    between: bytes
+    rest: bytes | None
 
 
 class Assembly:
@@ -133,13 +134,14 @@ class Assembly:
         if meta.count(b"null") != 1:  # perhaps a number that is none: whoever looks for it must see it
             return None
         flags = reserved.get("bools")
+        between = b',%b"v":1,"id":null' % _RESERVED
         rest = {key: value for key, value in reserved.items() if key not in ("v", "id", "bools")}
         return Pieces(
             label=label[:-1],
             meta=meta,
-            plain=ENCODER.encode(plain)[1:-1],
-            flags=None if flags is None else ENCODER.encode(flags)[1:-1],
-            rest=_after_comma(rest),
+            plain=ENCODER.encode(plain)[:-1],
+            between=between + (_after_comma(rest) if flags is None else b',"bools":%b' % ENCODER.encode(flags)[:-1]),
+            rest=None if flags is None else b"]" + _after_comma(rest),
         )
 
     def category(self, annotation: Annotation, taxonomy: str | None) -> bytes:
@@ -182,10 +184,12 @@ def _after_comma(value: dict[str, Any] | list[str]) -> bytes:
 
 def _joined(pieces: Pieces, added: Added) -> bytes:
     """Metadata with attributes: in the order that :class:`Packer` gives its keys."""
-    plain = pieces.plain + added.plain if pieces.plain else added.plain[1:]
-    comma = b"," if plain else b""
-    if pieces.flags is None:
-        return b'{%b%b%b"v":1,"id":null%b%b}}' % (plain, comma, _RESERVED, pieces.rest, added.reserved)
-    return b'{%b%b%b"v":1,"id":null,"bools":[%b%b]%b%b}}' % (
-        plain, comma, _RESERVED, pieces.flags, added.bools, pieces.rest, added.others,
-    )  # fmt: skip
+    plain, between, rest = added.plain, pieces.between, pieces.rest
+    if len(pieces.plain) == 1:  # no plain keys: no comma before the next
+        if plain:
+            plain = plain[1:]
+        else:
+            between = between[1:]
+    if rest is None:
+        return pieces.plain + plain + between + added.reserved + b"}}"
+    return pieces.plain + plain + between + added.bools + rest + added.others + b"}}"
