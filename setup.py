@@ -12,6 +12,7 @@ setup(
             ("converters", "_saving"),
             ("formats", "_rings"),
             ("formats/cvat", "_scan"),
+            ("formats/nucleus", "_lines"),
         )
     ],
 )

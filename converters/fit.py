@@ -36,7 +36,7 @@ from nucleus_convert.converters.model import (
     Shape,
 )
 from nucleus_convert.converters.nearest import approximate, describe, drawable, extent_rank, features_of
-from nucleus_convert.converters.outline import Common, Outlines, Sketch
+from nucleus_convert.converters.outline import Outlines
 from nucleus_convert.converters.outline import drawn as all_drawn
 from nucleus_convert.converters.protocol import (
     ANNOTATION_FEATURES,
@@ -47,7 +47,10 @@ from nucleus_convert.converters.protocol import (
     Feature,
     Spec,
 )
-from nucleus_convert.converters.report import Finding, Report
+from nucleus_convert.converters.report import EXAMPLES, Finding, Report
+from nucleus_convert.converters.sketch import Common, Sketches
+from nucleus_convert.converters.sketch import drawn as without_sketches
+from nucleus_convert.converters.substitutes import substitute
 
 _MANY_PLANS = 1000
 _MANY_COMMONS = 20_000
@@ -72,6 +75,20 @@ class _Plan(msgspec.Struct, frozen=True, eq=False):
     shapes: bool
     dropped: tuple[str, ...]
     carried: tuple[str, ...]
+
+
+class Sketched(msgspec.Struct, frozen=True, eq=False):
+    """What to do with sketches that have something in common.
+
+    Attributes:
+        plan: as for any other annotation.
+        after: what they have in common with something that stands in for their shape; None if nothing has to.
+        what: that, in the report's words.
+    """
+
+    plan: _Plan
+    after: Common | None
+    what: str
 
 
 class Fit:
@@ -111,12 +128,12 @@ class Fit:
         )
         self._outlines: dict[str, tuple[_Plan, _Key]] = {}
         self._kinds: dict[int, tuple[_Plan, _Key, Annotation]] = {}
-        self._commons: dict[Common, _Plan] = {}
+        self._commons: dict[Common, Sketched | None] = {}
         self._alone_travels: dict[type[Any], bool] = {}
         """Whether a shape of that kind that is not drawn is carried."""
         self._report: Report | None = None
-        self._settled: dict[_Plan, list[Finding]] = {}
-        """Of plans whose findings, in that report, have all the examples they want: those findings."""
+        self._settled: dict[tuple[str, ...], list[Finding]] = {}
+        """Of what is carried: its findings, if in that report they have all the examples they want."""
 
     def __reduce__(self) -> Any:
         return Fit, (self.spec,)
@@ -131,8 +148,12 @@ class Fit:
             if not record.annotations and not self._has(Feature.EMPTY_ITEM):
                 self._drop_empty(record.item, report)
                 return None
-        if len(record.annotations) == 1 and type(record.annotations[0]) is Boxes:
-            return self._boxes(record, record.annotations[0], report)
+        if len(record.annotations) == 1:
+            (only,) = record.annotations
+            if type(only) is Sketches:
+                return self._sketches(record, only, report)
+            if type(only) is Boxes:
+                return self._boxes(record, only, report)
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
@@ -143,10 +164,7 @@ class Fit:
         alike = 0  # annotations in a row that are dealt with alike, so far
         for i, annotation in enumerate(record.annotations):
             count = 1
-            if type(annotation) is Sketch:
-                planned: _Plan = self._commons.get(annotation.common) or self._sketched(annotation.common)
-                key: _Key | None = None
-            elif type(annotation) is Outlines:
+            if type(annotation) is Outlines:
                 planned, key = self._outlines.get(annotation.source) or self._outlined(annotation)
                 if planned.shapes or planned.dropped:
                     return self(all_drawn(record), report)
@@ -175,15 +193,13 @@ class Fit:
                 foreign = extras_watched and bool(extras) and (name not in extras or len(extras) > 1)
                 key = (look, foreign, values(annotation))
                 planned = plan if key == last else self._planned(key, annotation)  # type: ignore[assignment]
-            if planned is not plan or (key is not None and last is not None and key != last):
+            if planned is not plan or key != last:
                 if plan is not None and plan.carried:
                     self._count(plan, alike, item, record.annotations[i - 1], report)
                 plan, alike = planned, 0
             alike += count
             last = key
             if planned.shapes or planned.dropped:
-                if type(annotation) is Sketch:
-                    annotation = annotation.drawn()
                 changed = self._change(annotation, planned, item, report)
                 if annotations is None:
                     annotations = list(record.annotations[:i])
@@ -234,16 +250,76 @@ class Fit:
         known = self._kinds[id(kind)] = self._planned(key, kind), key, kind
         return known
 
-    def _sketched(self, common: Common) -> _Plan:
-        """The plan for sketches that have this in common."""
-        annotation = common.annotation
+    def _sketches(self, record: Record, sketches: Sketches, report: Report) -> Record | None:
+        """The record of sketches; drawn and gone through one by one if one cannot be held so, or all is logged."""
+        known = self._commons
+        found: list[Any] = list(map(known.get, sketches.commons))
+        if not all(found):
+            found = [known.get(common) or self._sketched(common) for common in sketches.commons]
+        if report.logging or not all(found):
+            return self(without_sketches(record), report)
+        item = self._item(record.item, report)
+        commons = sketches.commons
+        settled = self._settled if report is self._report else {}
+        plan: _Plan = found[0].plan
+        first = 0
+        for i, one in enumerate(found):
+            if one.plan is not plan:
+                if plan.carried in settled:
+                    for finding in settled[plan.carried]:
+                        finding.count += i - first
+                elif plan.carried:
+                    self._count(plan, i - first, item, None, report)
+                    settled = self._settled
+                plan, first = one.plan, i
+            if one.after is not None:
+                if commons is sketches.commons:
+                    commons = commons.copy()
+                commons[i] = one.after
+                self._stands_in(one, item, one.after.error(sketches.numbers[i]), report)
+        if plan.carried in settled:
+            for finding in settled[plan.carried]:
+                finding.count += len(found) - first
+        elif plan.carried:
+            self._count(plan, len(found) - first, item, None, report)
+        if commons is not sketches.commons:
+            sketches = Sketches(commons=commons, numbers=sketches.numbers, said=sketches.said)
+            return Record(item, (sketches,))
+        return record if item is record.item else Record(item, record.annotations)
+
+    def _sketched(self, common: Common) -> Sketched | None:
+        """What to do with sketches that have this in common; None if they have to be drawn."""
+        if common in self._commons:
+            return None
+        annotation, shape = common.annotation, common.like
         extras = annotation.extras
         foreign = not self._extras and bool(extras) and (self.spec.name not in extras or len(extras) > 1)
-        look = annotation.label is None and not self._unlabelled
+        look = not drawable(shape, self.spec)
+        plan = self._planned((look, foreign, self._values(annotation)), annotation)
+        after, what = None, ""
+        if look and self._travels(shape) and (found := substitute(shape)) is not None and drawable(found[0], self.spec):
+            new = found[0]
+            what = f"{describe(shape)} as {describe(new)}"
+            changed = msgspec.structs.replace(annotation, derived=(*annotation.derived, KINDS[type(new)]))
+            after = Common(changed, shape, (type(shape), type(new)))
         if len(self._commons) >= _MANY_COMMONS:
             self._commons.clear()
-        plan = self._commons[common] = self._planned((look, foreign, self._values(annotation)), annotation)
-        return plan
+        undrawn = annotation.label is not None and not plan.dropped and (after is not None or not look)
+        made = self._commons[common] = Sketched(plan, after, what) if undrawn else None
+        return made
+
+    def _stands_in(self, one: Sketched, item: Item, error: float | None, report: Report) -> None:
+        """Count a shape that another stands in for."""
+        name = self.spec.name
+        finding = report.findings.get((Code.APPROXIMATED, name, one.what))
+        if finding is None or len(finding.examples) < EXAMPLES:
+            where = Where(item=str(item.path or item.id))
+            measure = None if error is None else ("pixels", error)
+            report.add(Code.APPROXIMATED, one.what, format=name, where=where, measure=measure)
+            return
+        finding.count += 1
+        if error is not None and finding.worst is not None and error > finding.worst:
+            finding.worst = error
 
     def _has(self, feature: Feature) -> bool:
         """Whether the target has a place for it."""
@@ -253,11 +329,11 @@ class Fit:
         report.tally(Code.DROPPED, str(Feature.EMPTY_ITEM), self.spec.name, item, None, 1)
         report.ledger.item("dropped")
 
-    def _count(self, plan: _Plan, count: int, item: Item, annotation: Annotation, report: Report) -> None:
+    def _count(self, plan: _Plan, count: int, item: Item, annotation: Annotation | None, report: Report) -> None:
         if report is not self._report:
             self._report = report
             self._settled.clear()
-        settled = self._settled.get(plan)
+        settled = self._settled.get(plan.carried)
         if settled is not None:
             for finding in settled:
                 finding.count += count
@@ -268,7 +344,7 @@ class Fit:
         for what in plan.carried:
             report.tally(Code.CARRIED, what, name, item, annotation, count)
         if not any(report.wants_example(Code.CARRIED, what, name) for what in plan.carried):
-            self._settled[plan] = [report.findings[Code.CARRIED, name, what] for what in plan.carried]
+            self._settled[plan.carried] = [report.findings[Code.CARRIED, name, what] for what in plan.carried]
 
     def _planned(self, key: _Key, annotation: Annotation) -> _Plan:
         """The plan for annotations like this. Values repeat, so they are the key as they are, while few."""
@@ -366,8 +442,7 @@ class Fit:
         spec = self.spec
         travels = self._alone_travels.get(kind)
         if travels is None:
-            missing = [feature for feature in features_of(shape) if feature not in spec.holds]
-            travels = self._alone_travels[kind] = bool(missing) and spec.carries.issuperset(missing)
+            travels = self._alone_travels[kind] = self._travels(shape)
         found = approximate(shape, spec, item) if travels else None
         if found is None:
             return None
@@ -380,6 +455,11 @@ class Fit:
         report.add(Code.APPROXIMATED, what, format=spec.name, where=where, measure=measure)
         derived = (*annotation.derived, KINDS[type(new)])
         return msgspec.structs.replace(annotation, shapes=(shape, new), derived=derived)
+
+    def _travels(self, shape: Shape) -> bool:
+        """Whether a shape cannot be drawn, but is carried."""
+        missing = [feature for feature in features_of(shape) if feature not in self.spec.holds]
+        return bool(missing) and self.spec.carries.issuperset(missing)
 
     def _shapes(
         self, shapes: tuple[Shape, ...], item: Item, where: Where, report: Report

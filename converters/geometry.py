@@ -233,6 +233,18 @@ class EllipseRing(NamedTuple):
     error: float
 
 
+def ellipse_corners(rx: Number, ry: Number, *, max_error: float = 0.1) -> tuple[int, float]:
+    """How many corners :func:`ellipse_ring` makes, and how far from the curve its sides get, in pixels."""
+    radius = max(abs(rx), abs(ry))
+    count = _MAX_ELLIPSE_POINTS
+    if radius == 0:
+        count = 8
+    elif max_error > 0:  # 1 - cos(a) is 2 sin(a / 2)^2, which keeps its digits for small angles
+        half_angle = math.asin(math.sqrt(min(1.0, max_error / (2 * radius))))
+        count = min(count, max(8, 4 * math.ceil(min(math.pi / (2 * half_angle), count) / 4)))
+    return count, 2 * radius * math.sin(math.pi / (2 * count)) ** 2
+
+
 def ellipse_ring(
     cx: Number, cy: Number, rx: Number, ry: Number, rotation: Number = 0, *, max_error: float = 0.1
 ) -> EllipseRing:
@@ -249,13 +261,7 @@ def ellipse_ring(
         rotation: degrees clockwise on screen.
         max_error: distance from the curve to stay within, in pixels, as far as 4096 corners can.
     """
-    radius = max(abs(rx), abs(ry))
-    count = _MAX_ELLIPSE_POINTS
-    if radius == 0:
-        count = 8
-    elif max_error > 0:  # 1 - cos(a) is 2 sin(a / 2)^2, which keeps its digits for small angles
-        half_angle = math.asin(math.sqrt(min(1.0, max_error / (2 * radius))))
-        count = min(count, max(8, 4 * math.ceil(min(math.pi / (2 * half_angle), count) / 4)))
+    count, error = ellipse_corners(rx, ry, max_error=max_error)
     cos, sin = cos_sin(rotation)
     ring: list[float] = []
     add = ring.append
@@ -263,7 +269,7 @@ def ellipse_ring(
         u, v = rx * c, ry * s
         add(cx + u * cos - v * sin)
         add(cy + u * sin + v * cos)
-    return EllipseRing(tuple(ring), 2 * radius * math.sin(math.pi / (2 * count)) ** 2)
+    return EllipseRing(tuple(ring), error)
 
 
 def ellipse_envelope(cx: Number, cy: Number, rx: Number, ry: Number, rotation: Number = 0) -> Bounds:

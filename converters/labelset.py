@@ -132,6 +132,16 @@ class LabelSet:
             return self
         return LabelSet(self.header, outlined(), size=self.size, steps=self.steps, images=self.images)
 
+    def bare(self) -> LabelSet:
+        """The same items without annotations, if the source can give them so and all steps know how to take those.
+
+        For who wants to know something of items alone, of a target that holds items without annotations.
+        """
+        bare = getattr(self.source, "bare", None)
+        if bare is None or not all(getattr(step, "takes_outlines", False) for step in self.steps):
+            return self
+        return LabelSet(self.header, bare(), size=self.size, steps=self.steps, images=self.images)
+
     def annotations(self) -> Iterator[Annotation]:
         """All annotations, record by record."""
         for record in self:

@@ -21,12 +21,7 @@ from nucleus_convert.converters.model import (
     Shape,
 )
 from nucleus_convert.converters.protocol import SHAPE_FEATURES, Feature, Spec
-
-_CORNERS = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
-"""Corners of a 2-D cuboid by CVAT's names: 1 is the front; of the rear, 2, left and right are swapped."""
-_EDGES = (
-    (0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 6), (1, 7), (2, 4), (3, 5),
-)  # fmt: skip
+from nucleus_convert.converters.substitutes import substitute
 
 
 def features_of(shape: Shape) -> list[Feature]:
@@ -91,13 +86,10 @@ def _nearest(shape: Shape, spec: Spec, item: Item) -> Approximation | None:
         if Feature.POLYGON in spec.holds:
             simpler = _simpler(outline, spec)
             return simpler, ("IoU", _likeness(_area(simpler), _area(shape)))
-    if type(shape) is Points and Feature.KEYPOINTS in spec.holds:
-        flat = shape.points
-        return Keypoints(tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))), None
-    if type(shape) is Cuboid2D and Feature.KEYPOINTS in spec.holds and len(shape.points) == 2 * len(_CORNERS):
-        flat = shape.points
-        seen = tuple(n for i in range(0, len(flat), 2) for n in (flat[i], flat[i + 1], 2))
-        return Keypoints(seen, _CORNERS, _EDGES), None
+    if type(shape) in (Points, Cuboid2D) and Feature.KEYPOINTS in spec.holds:
+        found = substitute(shape)
+        if found is not None:
+            return found[0], None
     envelope = _envelope(shape) if Feature.BOX in spec.holds else None
     if envelope is None:
         return None
@@ -109,12 +101,9 @@ def _outline(shape: Shape, spec: Spec) -> tuple[Polygon | None, tuple[str, float
     """A shape as a polygon, exact but for an ellipse; traced only if a polygon is of use."""
     if type(shape) is Polygon:
         return shape, None
-    if type(shape) is Box:
-        ring = geometry.box_ring(shape.x, shape.y, shape.width, shape.height, shape.rotation)
-        return Polygon(((ring,),)), None
-    if type(shape) is Ellipse:
-        curve = geometry.ellipse_ring(shape.cx, shape.cy, shape.rx, shape.ry, shape.rotation)
-        return Polygon(((curve.ring,),)), ("pixels", curve.error)
+    if type(shape) in (Box, Ellipse) and (found := substitute(shape)) is not None:
+        polygon, error = found
+        return polygon, None if error is None else ("pixels", error)
     if type(shape) is Mask and Feature.POLYGON in spec.holds:
         from nucleus_convert.converters import contours, masks  # numpy, needed by few records
 

@@ -1,17 +1,14 @@
 """Plain objects as the text they were read from: the short way from one file to another.
 
-A record may hold :class:`Outlines` in place of some annotations, or a :class:`Sketch` in place of one, only where a
-writer asked for it (:meth:`LabelSet.outlined`) and every step on the way says that it knows both. What comes of it is
-the same.
+A record may hold :class:`Outlines` in place of some annotations only where a writer asked for it
+(:meth:`LabelSet.outlined`) and every step on the way says that it knows it. What comes of it is the same.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from nucleus_convert.converters.model import Annotation, Box, Line, Number, Polygon, Record, Ring
+from nucleus_convert.converters.model import Annotation, Box, Number, Polygon, Record, Ring
 from nucleus_convert.formats.cocorows import PlainRows
 
 
@@ -71,45 +68,6 @@ class _Row(msgspec.Struct):
 _DECODE_ROW = msgspec.json.Decoder(_Row).decode
 
 
-class Common(msgspec.Struct, frozen=True, eq=False):
-    """What sketches have in common: one object for all that say the same.
-
-    Attributes:
-        annotation: all that they say but for their attributes, without shapes and without an id.
-        kinds: the class of their one shape: :class:`Box`, :class:`Polygon` or :class:`Line`.
-    """
-
-    annotation: Annotation
-    kinds: tuple[type[Any]]
-
-
-class Sketch(Annotation, frozen=True, kw_only=True):
-    """An annotation of one shape whose numbers are still text; it has no id, and others say the same but for these.
-
-    Of the fields of an annotation only ``attributes`` is set: the same object where they are the same. The others are
-    those of ``common.annotation``.
-
-    Attributes:
-        common: what it says besides.
-        numbers: as ``repr`` would write them: ``x,y,width,height`` of a box, ``[[x,y,x,y,...]]`` of a polygon (three
-            points at the least) or line (two).
-    """
-
-    common: Common
-    numbers: bytes
-
-    def drawn(self) -> Annotation:
-        """The same annotation as any other: with a shape of numbers."""
-        (kind,) = self.common.kinds
-        shape: Box | Polygon | Line
-        if kind is Box:
-            shape = Box(*msgspec.json.decode(b"[" + self.numbers + b"]"))
-        else:
-            part = msgspec.json.decode(self.numbers, type=tuple[Ring])
-            shape = Line(part[0]) if kind is Line else Polygon((part,))
-        return msgspec.structs.replace(self.common.annotation, shapes=(shape,), attributes=self.attributes)
-
-
 def drawn(record: Record) -> Record:
     """The record with annotations as they usually are."""
     annotations: list[Annotation] = []
@@ -117,5 +75,5 @@ def drawn(record: Record) -> Record:
         if type(one) is Outlines:
             annotations += one.drawn()
         else:
-            annotations.append(one.drawn() if type(one) is Sketch else one)
+            annotations.append(one)
     return Record(record.item, tuple(annotations))

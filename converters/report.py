@@ -18,12 +18,14 @@ from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import CATALOGUE, Code, Severity
 from nucleus_convert.converters.errors import ConvertError, InternalError, Where
 from nucleus_convert.converters.model import Box, Polygon
-from nucleus_convert.converters.outline import Outlines, Sketch
+from nucleus_convert.converters.outline import Outlines
+from nucleus_convert.converters.sketch import Common, Sketches
 
 if TYPE_CHECKING:
     from nucleus_convert.converters.model import Annotation, Item, Record
 
 EXAMPLES = 5
+_MANY_SKETCHES = 4096
 _OUTLINED: tuple[type[Any], ...] = (Box, Polygon)
 _BOXED: tuple[type[Any], ...] = (Box,)
 OnError: TypeAlias = Literal["fail", "skip", "quarantine"]
@@ -80,7 +82,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self._items = 0
-        self._read: dict[tuple[type[Any], ...], int] = {}
+        self._read: Counter[tuple[type[Any], ...]] = Counter()
+        self._sketched: list[Common] = []
+        """What sketches had in common that are not in ``_read`` yet: counted many at once."""
         self._more: Counter[str] = Counter()
         self._fates: Counter[Fate] = Counter()
         self._items_out: Counter[Outcome] = Counter()
@@ -90,15 +94,30 @@ class Ledger:
         self._items += 1
         counts = self._read
         annotations = record.annotations
-        if len(annotations) == 1 and type(annotations[0]) is Boxes:
-            counts[_BOXED] = counts.get(_BOXED, 0) + len(annotations[0].kinds)
-            return
+        if len(annotations) == 1:
+            (only,) = annotations
+            if type(only) is Sketches:
+                self._sketched += only.commons
+                if len(self._sketched) > _MANY_SKETCHES:
+                    self._count_sketches()
+                return
+            if type(only) is Boxes:
+                counts[_BOXED] += len(only.kinds)
+                return
         for annotation in annotations:
             if type(annotation) is Outlines:
-                counts[_OUTLINED] = counts.get(_OUTLINED, 0) + len(annotation.ids)
+                counts[_OUTLINED] += len(annotation.ids)
             else:
-                key = annotation.common.kinds if type(annotation) is Sketch else tuple(map(type, annotation.shapes))
-                counts[key] = counts.get(key, 0) + 1
+                counts[tuple(map(type, annotation.shapes))] += 1
+
+    def _count_sketches(self) -> None:
+        for common, count in Counter(self._sketched).items():
+            self._read[common.kinds] += count
+        self._sketched.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._count_sketches()
+        return self.__dict__
 
     def read_more(self, kind: str, count: int = 1) -> None:
         """Count something read that is not part of a record: a rejected object, something a caller added."""
@@ -141,15 +160,16 @@ class Ledger:
 
     def merge(self, other: Ledger) -> None:
         """Add another ledger's counts."""
+        other._count_sketches()
         self._items += other._items
-        for key, count in other._read.items():
-            self._read[key] = self._read.get(key, 0) + count
+        self._read.update(other._read)
         self._more.update(other._more)
         self._fates.update(other._fates)
         self._items_out.update(other._items_out)
 
     def balance(self) -> dict[str, dict[str, int]]:
         """For each kind: how many were read, and how many of those were written, carried, dropped, skipped."""
+        self._count_sketches()
         read: Counter[str] = Counter(self._more)
         read["item"] += self._items
         for types, count in self._read.items():

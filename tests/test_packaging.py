@@ -127,7 +127,14 @@ def test_wheel_holds_exactly_the_package(wheel: Path) -> None:
     info = {name for name in names if ".dist-info/" in name}
     compiled = {name for name in names if name.endswith(COMPILED)}
     assert sorted(names - info - compiled) == sorted(expected_files())
-    built = ("converters/_pointtext", "converters/_runs", "converters/_saving", "formats/_rings", "formats/cvat/_scan")
+    built = (
+        "converters/_pointtext",
+        "converters/_runs",
+        "converters/_saving",
+        "formats/_rings",
+        "formats/cvat/_scan",
+        "formats/nucleus/_lines",
+    )
     assert {name.partition(".")[0] for name in compiled} <= {f"nucleus_convert/{name}" for name in built}
     assert {name.split(".dist-info/")[1] for name in info} == {
         "METADATA",

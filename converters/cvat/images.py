@@ -11,7 +11,7 @@ from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.cvat.items import read_item
 from nucleus_convert.converters.cvat.notes import Place
 from nucleus_convert.converters.cvat.objects import KINDS, Objects
-from nucleus_convert.converters.cvat.sketches import Sketches
+from nucleus_convert.converters.cvat.sketches import Reader
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.model import Annotation, Record
 from nucleus_convert.converters.report import Report
@@ -20,6 +20,8 @@ from nucleus_convert.formats.cvat.index import STEP
 
 READ_AT_ONCE = 2 * STEP
 """Images whose elements are held at a time."""
+_MOST_TEXT = 1 << 22
+"""Bytes of images that are read from the file at once, where so many are asked for."""
 
 
 class Images(msgspec.Struct, frozen=True):
@@ -29,24 +31,38 @@ class Images(msgspec.Struct, frozen=True):
     objects: Objects
     subsets: dict[str, str | None]
     """The subset of each task, by its id; under "" that of a file with one task."""
-    sketches: Sketches | None = None
+    sketches: Reader | None = None
     """Reads plain stretches with their shapes as sketches, where somebody asked for that."""
+    items_only: bool = False
+    """Records hold items alone."""
 
     def outlined(self) -> Images:
-        """The same records, plain shapes as :class:`outline.Sketch`."""
+        """The same records, plain shapes as :class:`sketch.Sketches`."""
         if self.objects.predictions or scan.quick is None:
             return self
-        sketches = Sketches(self.objects, self.subsets)
+        sketches = Reader(self.objects, self.subsets)
         return Images(self.index, self.objects, self.subsets, sketches)
+
+    def bare(self) -> Images:
+        """The same items without annotations."""
+        return Images(self.index, self.objects, self.subsets, items_only=True)
 
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records of images ``start`` to ``stop``."""
         index = self.index
         stop = index.count if stop is None else min(stop, index.count)
-        for at in range(start // STEP * STEP, stop, READ_AT_ONCE):
+        first = start // STEP * STEP
+        text, base = b"", 0
+        if self.sketches is not None and stop > first:
+            base, end = index.bounds(first, stop)
+            if end - base <= _MOST_TEXT:
+                text = index.text(first, stop)
+        for at in range(first, stop, READ_AT_ONCE):
             upto = min(at + READ_AT_ONCE, stop)
             if self.sketches is not None and self.sketches.worthwhile:
-                records = self.sketches.records(index.text(at, upto), at)
+                begin, end = index.bounds(at, upto)
+                here = text[begin - base : end - base] if text else index.text(at, upto)
+                records = self.sketches.records(here, at)
                 if records is not None:
                     yield from records[max(start - at, 0) : upto - at]
                     continue
@@ -72,6 +88,8 @@ class Images(msgspec.Struct, frozen=True):
         except ConvertError as error:
             place.reject(error, node, kind="item")
             return None
+        if self.items_only:
+            return Record(item)
         annotations: list[Annotation] = []
         more = iter(node.children)
         objects, note = self.objects, place.note

@@ -7,9 +7,8 @@ element that is not known) gives it back, and it is read as ever (:mod:`images`)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,24 +16,10 @@ from nucleus_convert.converters import reserved
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.cvat.items import read_item
 from nucleus_convert.converters.cvat.objects import CORNERS, KINDS, Objects, Said
+from nucleus_convert.converters.cvat.skeletons import Skeletons
 from nucleus_convert.converters.errors import ConvertError
-from nucleus_convert.converters.model import (
-    EMPTY,
-    Annotation,
-    Box,
-    Cuboid2D,
-    Ellipse,
-    Item,
-    Line,
-    Number,
-    Points,
-    Polygon,
-    Record,
-    Ring,
-    Shape,
-    Tag,
-)
-from nucleus_convert.converters.outline import Common, Sketch
+from nucleus_convert.converters.model import EMPTY, Annotation, Item, Record
+from nucleus_convert.converters.sketch import Common, Sketches
 from nucleus_convert.formats import cvat as wire
 from nucleus_convert.formats.cvat import Node
 
@@ -45,6 +30,9 @@ _IMAGE = re.compile(
 """An image's attributes as CVAT writes them for a task."""
 _ATTRIBUTE = re.compile(rb' ([A-Za-z_][A-Za-z0-9_]*)="([^"<&\0-\x1f\x80-\xff]*)"')
 """An attribute that takes no parser."""
+_RARE = re.compile(rb' (z_order|group_id)="([1-9][0-9]{0,8})"')
+_FIELDS = {b"z_order": "z_order", b"group_id": "group"}
+"""Attributes of many values: what they are in the model."""
 _OPEN, _CLOSE = b"<annotations><image>", b"</image></annotations>"
 _TURNED = b' rotation=""'
 _NUMBERS = {
@@ -63,9 +51,6 @@ _MANY = 20_000
 _MANY_NODES = 2000
 """Texts within elements that are kept ready for other labels."""
 
-_DECODE_RING = msgspec.json.Decoder(tuple[Ring]).decode
-_DECODE_NUMBERS = msgspec.json.Decoder(tuple[Number, ...]).decode
-
 
 class _Odd(Exception):  # noqa: N818 -- a signal within this module
     """Something is not plain."""
@@ -75,7 +60,7 @@ def _odd(_code: Code, _what: str, _node: Node) -> None:
     raise _Odd
 
 
-class Sketches:
+class Reader:
     """Reads stretches of images. Picklable; it keeps what repeats.
 
     Args:
@@ -86,14 +71,16 @@ class Sketches:
     def __init__(self, objects: Objects, subsets: dict[str, str | None]) -> None:
         self.objects = objects
         self.subsets = subsets
-        self._starts: dict[bytes, _Start] = {}
+        self._skeletons = Skeletons(objects, _parsed, _odd)
+        self._starts: dict[bytes, Common] = {}
+        self._flagged: dict[tuple[Common, tuple[tuple[str, bool], ...]], Common] = {}
         self._nodes: dict[bytes, Node] = {}
         self._inners: dict[str, dict[bytes, Said]] = {}
         self._count = 0
         self._patience = _PATIENCE
 
     def __reduce__(self) -> Any:
-        return Sketches, (self.objects, self.subsets)
+        return Reader, (self.objects, self.subsets)
 
     @property
     def worthwhile(self) -> bool:
@@ -114,33 +101,56 @@ class Sketches:
         found = wire.images(data)
         if found is None:
             raise _Odd
-        known, annotation = self._starts, self.objects.annotation
-        others = iter(_others(found[1::2]))
-        records: list[Record] = []
-        pairs = iter(found)
-        for number, (head, within) in enumerate(zip(pairs, pairs, strict=True), first):
+        known = self._starts.get
+        items: list[Item] = []
+        objects: list[list[Annotation]] = []
+        others: list[_Other] = []
+        entry = iter(found)
+        for number, (head, texts, within, numbers) in enumerate(zip(entry, entry, entry, entry, strict=True), first):
             item = self._item(head, number)
             annotations: list[Annotation] = []
-            pieces = iter(within)
-            for text, inner, numbers in zip(pieces, pieces, pieces, strict=True):
-                if text is None:
-                    annotations.append(annotation(next(others), item.width, item.height, _odd))
-                    continue
-                start = known.get(text) or self._start(text)
-                attributes = EMPTY
-                if inner is not None:
-                    attributes, flags, _ = start.inners.get(inner) or self._inner(start, inner)
-                    if flags:
-                        start = start.flagged(flags)
-                if start.common is not None:
-                    annotations.append(Sketch(common=start.common, numbers=numbers, attributes=attributes))
+            items.append(item)
+            objects.append(annotations)
+            commons: list[Any] = list(map(known, texts))
+            if not all(commons):
+                for place, text in enumerate(texts):
+                    if commons[place] is None:
+                        commons[place] = self._start(text) if text is not None else self._other(numbers, place)
+            said = None if within is None else self._said(commons, within)
+            if all(commons):
+                if commons:
+                    annotations.append(Sketches(commons=commons, numbers=numbers, said=said))
+                continue
+            for place, common in enumerate(commons):
+                if common is None:
+                    others.append(_Other(numbers[place], item, annotations, place))
+                    annotations.append(_PLACE)
                 else:
-                    shapes = (start.shape(numbers),)
-                    annotations.append(
-                        msgspec.structs.replace(start.annotation, shapes=shapes, attributes=attributes)
-                    )
-            records.append(Record(item, tuple(annotations)))
-        return records
+                    some = None if said is None else said[place : place + 1]
+                    one = Sketches(commons=[common], numbers=[numbers[place]], said=some)
+                    annotations += one.drawn()
+        if others:
+            self._read(others)
+        return [Record(item, tuple(annotations)) for item, annotations in zip(items, objects, strict=True)]
+
+    def _other(self, numbers: list[bytes], place: int) -> Common | None:
+        """What an element that is not plain says, if that can be a sketch: then its numbers are put in its place."""
+        text = numbers[place]
+        found = self._skeletons.read(text) if text.startswith(b"<skeleton") else None
+        if found is None:
+            return None
+        numbers[place] = found[1]
+        return found[0]
+
+    def _read(self, others: list[_Other]) -> None:
+        """Read elements that are not plain, of all images of a stretch at once."""
+        nodes = _parsed(b"".join([other.text for other in others]))
+        if len(nodes) != len(others):
+            raise _Odd
+        for node, (_, item, objects, place) in zip(nodes, others, strict=True):
+            if node.tag not in KINDS or node.child(reserved.TAG) is not None:
+                raise _Odd
+            objects[place] = self.objects.annotation(node, item.width, item.height, _odd)
 
     def _item(self, head: bytes, number: int) -> Item:
         plain = _IMAGE.fullmatch(head)
@@ -150,34 +160,66 @@ class Sketches:
         subset = self.subsets.get("")
         return Item(id=int(identity), path=name.decode("ascii"), width=int(width), height=int(height), subset=subset)
 
-    def _start(self, text: bytes) -> _Start:
+    def _start(self, text: bytes) -> Common:
         """What the start of an element says, read as any other would be: with some numbers, and nothing within."""
+        if len(self._starts) >= _MANY:
+            self._starts.clear()
+        numbers = dict(_RARE.findall(text))
+        if numbers:
+            plain = _RARE.sub(b"", text, len(numbers))
+            if not any(b" %b=" % name in plain for name in numbers):  # said twice is wrong
+                return self._with_numbers(text, self._starts.get(plain) or self._start(plain), numbers)
         tag, space, more = text.partition(b" ")
         more = space + more
-        turned = tag in (b"box", b"ellipse") and more.startswith(_TURNED)
-        if turned:
+        if tag in (b"box", b"ellipse") and more.startswith(_TURNED):
             more = b' rotation="1"' + more.removeprefix(_TURNED)
         node = _element(tag, _NUMBERS.get(tag, b"") + more)
         annotation = self.objects.annotation(node, None, None, _odd)
-        (shape,) = annotation.shapes
-        inners = self._inners.setdefault(str(annotation.label), {})
-        make = partial(_tag, shape) if type(shape) is Tag else _MAKERS[type(shape)]
-        if len(self._starts) >= _MANY:
-            self._starts.clear()
-        sketched = type(shape) in (Polygon, Line) or (type(shape) is Box and not turned)
-        start = self._starts[text] = _Start(
-            msgspec.structs.replace(annotation, shapes=()), (type(shape),), make, inners, sketched=sketched
-        )
-        return start
+        (like,) = annotation.shapes
+        common = self._starts[text] = Common(msgspec.structs.replace(annotation, shapes=()), like, (type(like),))
+        return common
 
-    def _inner(self, start: _Start, inner: bytes) -> Said:
+    def _with_numbers(self, text: bytes, common: Common, numbers: dict[bytes, bytes]) -> Common:
+        """What a start says that says such numbers besides."""
+        said = {_FIELDS[name]: int(number) for name, number in numbers.items()}
+        annotation = msgspec.structs.replace(common.annotation, **said)
+        made = self._starts[text] = Common(annotation, common.like, common.kinds)
+        return made
+
+    def _said(self, commons: list[Any], within: list[bytes | None]) -> list[Mapping[str, Any]]:
+        """The attributes that stand within elements; what they say else goes to what they have in common."""
+        made: list[Mapping[str, Any]] = []
+        for place, inner in enumerate(within):
+            if inner is None:
+                made.append(EMPTY)
+                continue
+            common = commons[place]
+            label = common.annotation.label
+            inners = self._inners.get(label) or self._inners.setdefault(label, {})
+            said = inners.get(inner) or self._inner(label, inner)
+            if said.flags:
+                commons[place] = self._with_flags(common, said.flags)
+            made.append(said.attributes)
+        return made
+
+    def _with_flags(self, common: Common, flags: Mapping[str, bool]) -> Common:
+        key = common, tuple(flags.items())
+        known = self._flagged.get(key)
+        if known is None:
+            if len(self._flagged) >= _MANY:
+                self._flagged.clear()
+            annotation = msgspec.structs.replace(common.annotation, **flags)
+            known = self._flagged[key] = Common(annotation, common.like, common.kinds)
+        return known
+
+    def _inner(self, label: str, inner: bytes) -> Said:
         """What stands within an element."""
         node = self._nodes.get(inner)
         if node is None:
             (node,) = _parsed(b"<box>%b</box>" % inner)
             if node.child(reserved.TAG) is not None:
                 raise _Odd
-        said = self.objects.said(node, str(start.annotation.label), {}, _odd)
+        said = self.objects.said(node, label, {}, _odd)
         if self._count >= _MANY:
             self._count = 0
             for one in self._inners.values():
@@ -186,63 +228,21 @@ class Sketches:
             self._nodes.clear()
         self._count += 1
         self._nodes[inner] = node
-        start.inners[inner] = said
+        self._inners[label][inner] = said
         return said
 
 
-class _Start:
-    """What the start of an element says.
+class _Other(NamedTuple):
+    """An element that is not plain: its text, its image's item, and where its annotation belongs."""
 
-    Attributes:
-        annotation: all that it says, without a shape.
-        common: the same for sketches; None where the element is not for one.
-        shape: makes the shape of its numbers.
-        inners: what stands within such elements.
-    """
-
-    def __init__(
-        self,
-        annotation: Annotation,
-        kinds: tuple[type[Any]],
-        shape: Callable[[bytes], Shape],
-        inners: dict[bytes, Said],
-        *,
-        sketched: bool,
-    ) -> None:
-        self.annotation = annotation
-        self.common = Common(annotation, kinds) if sketched else None
-        self.shape = shape
-        self.inners = inners
-        self._kinds = kinds
-        self._flagged: dict[tuple[tuple[str, bool], ...], _Start] = {}
-
-    def flagged(self, flags: Mapping[str, bool]) -> _Start:
-        """The same with flags that stand within."""
-        key = tuple(flags.items())
-        start = self._flagged.get(key)
-        if start is None:
-            annotation = msgspec.structs.replace(self.annotation, **flags)
-            sketched = self.common is not None
-            start = self._flagged[key] = _Start(annotation, self._kinds, self.shape, self.inners, sketched=sketched)
-        return start
+    text: bytes
+    item: Item
+    annotations: list[Annotation]
+    place: int
 
 
-def _others(withins: list[list[Any]]) -> list[Node]:
-    """The elements that are not plain, of all images of a stretch at once."""
-    texts = [text for within in withins if None in within for text in _unsaid(within)]
-    if not texts:
-        return []
-    nodes = _parsed(b"".join(texts))
-    if len(nodes) != len(texts):
-        raise _Odd
-    for node in nodes:
-        if node.tag not in KINDS or node.child(reserved.TAG) is not None:
-            raise _Odd
-    return nodes
-
-
-def _unsaid(within: list[Any]) -> list[bytes]:
-    return [text for said, text in zip(within[::3], within[2::3], strict=True) if said is None]
+_PLACE = Annotation()
+"""Where there will be another."""
 
 
 def _element(tag: bytes, attributes: bytes) -> Node:
@@ -263,22 +263,3 @@ def _parsed(text: bytes) -> list[Node]:
         ConvertError: the text is no XML.
     """
     return wire.parse(_OPEN, text, _CLOSE, file="").children[0].children
-
-
-def _of_numbers(kind: Callable[..., Shape]) -> Callable[[bytes], Shape]:
-    return lambda numbers: kind(*_DECODE_NUMBERS(b"[%b]" % numbers))
-
-
-def _tag(tag: Tag, _numbers: bytes) -> Tag:
-    return tag
-
-
-_MAKERS: dict[type[Any], Callable[[bytes], Shape]] = {
-    Box: _of_numbers(Box),
-    Ellipse: _of_numbers(Ellipse),
-    Cuboid2D: lambda numbers: Cuboid2D(_DECODE_NUMBERS(b"[%b]" % numbers)),
-    Polygon: lambda numbers: Polygon((_DECODE_RING(numbers),)),
-    Line: lambda numbers: Line(_DECODE_RING(numbers)[0]),
-    Points: lambda numbers: Points(_DECODE_RING(numbers)[0]),
-}
-"""Shapes of the numbers of an element."""

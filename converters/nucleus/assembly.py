@@ -1,4 +1,4 @@
-"""Lines of payloads put together of text: those of sketches, and of others that are one payload and have no id.
+"""Lines of payloads put together of text: of annotations that are one payload and have no id.
 
 What they have in common is worked out once, and so is what attributes add to it. The line is the same that
 :mod:`encode` and :mod:`draw` would make of the annotation.
@@ -11,22 +11,15 @@ from typing import Any
 
 import msgspec
 
-from nucleus_convert.converters.model import EMPTY, Annotation, Box, Label, Line, Polygon
-from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, VERSION, Kinds, Packer
+from nucleus_convert.converters.model import EMPTY, Annotation, Label
+from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, VERSION, Kinds, Packer, may_be_plain
+from nucleus_convert.converters.nucleus.payloads import with_reserved
 from nucleus_convert.converters.nucleus.standins import drawn, spliced
-from nucleus_convert.converters.outline import Common, Sketch
 from nucleus_convert.converters.report import Fate
 from nucleus_convert.formats.nucleus.wire import ENCODER
-from nucleus_convert.formats.rings import vertices
 
 _REMEMBERED = 20_000
-"""Things that sketches have in common, or attributes, that are kept ready."""
-_KINDS: Mapping[type[Any], bytes] = {
-    Box: b'box","geometry":{"x":',
-    Polygon: b'polygon","geometry":{"vertices":[',
-    Line: b'line","geometry":{"vertices":[',
-}
-"""Type and geometry of a payload, as far as the numbers."""
+"""Things that annotations have in common, or attributes, that are kept ready."""
 _RESERVED = b"%b:{" % ENCODER.encode(KEY)
 
 
@@ -52,24 +45,19 @@ class Pieces(msgspec.Struct, frozen=True):
     """Of lines that say the same but for place and attributes: JSON, and what attributes add to it.
 
     Attributes:
-        head: as far as the geometry.
         label: without the mark at its end: an id begins with it.
         meta: the metadata where there are no attributes.
-        plain: its plain keys, with commas between.
-        flags: under the reserved key, names of plain keys that are flags; None if there are none.
-        rest: what else is under the reserved key, with a comma before.
-        keys: the plain keys, which attributes cannot have.
-        added: what attributes add to plain keys of these names, by identity.
+        plain: its plain keys, in a bracket that is open.
+        between: from behind the plain keys as far as the names of those that are flags, or where there are none to the
+            end of what is under the reserved key.
+        rest: from behind those names to the end; None if there are none.
     """
 
-    head: bytes
     label: bytes
     meta: bytes
     plain: bytes
-    flags: bytes | None
-    rest: bytes
-    keys: frozenset[str]
-    added: dict[int, Added | None]
+    between: bytes
+    rest: bytes | None
 
 
 class Assembly:
@@ -81,40 +69,14 @@ class Assembly:
 
     def __init__(self, labels: Mapping[str, Label]) -> None:
         self._packer = Packer(labels)
-        self._known: dict[Common, Pieces | None] = {}
         self._alike: dict[Any, tuple[Pieces | None, Any]] = {}
-        self._added: dict[frozenset[str], dict[int, Added | None]] = {}
-        self._count = 0
+        self._added: dict[int, Added | None] = {}
+        """What attributes add, by identity."""
 
     @property
     def kinds(self) -> Kinds:
         """Of all metadata keys so far."""
         return self._packer.kinds
-
-    def line(self, sketch: Sketch, reference: bytes, ordinal: int) -> bytes | None:
-        """The line of a sketch; None if it has to be drawn.
-
-        Args:
-            sketch: of a record that is :func:`outlines.ready`.
-            reference: its item's reference id as JSON.
-            ordinal: its number within the record, from 1.
-        """
-        common = sketch.common
-        pieces = self._known.get(common) or self._learned(common)
-        if pieces is None:
-            return None
-        meta = self._meta(pieces, sketch.attributes)
-        if meta is None:
-            return None
-        if common.kinds[0] is Box:
-            x, y, width, height = sketch.numbers.split(b",")
-            return b'%b%b,"y":%b,"width":%b,"height":%b},"reference_id":%b,"annotation_id":%b-%04d","metadata":%b}' % (
-                pieces.head, x, y, width, height, reference, pieces.label, ordinal, meta,
-            )  # fmt: skip
-        (ring,) = vertices(sketch.numbers)
-        return b'%b%b]},"reference_id":%b,"annotation_id":%b-%04d","metadata":%b}' % (
-            pieces.head, ring, reference, pieces.label, ordinal, meta,
-        )  # fmt: skip
 
     def standing(self, annotation: Annotation, reference: bytes, ordinal: int) -> tuple[bytes, Fate] | None:
         """The line of an annotation that is :func:`standins.drawn` by one payload, and what becomes of its shapes.
@@ -135,39 +97,35 @@ class Assembly:
                 self._alike.clear()
             pieces = None
             if FORMAT not in extras:
-                pieces = self._pieces(msgspec.structs.replace(annotation, attributes=EMPTY), Box)
+                pieces = self.pieces(msgspec.structs.replace(annotation, attributes=EMPTY))
             known = self._alike[key] = pieces, extras  # which keeps its identity
         pieces = known[0]
         if pieces is None or (one := drawn(annotation)) is None:
             return None
-        meta = self._meta(pieces, annotation.attributes)
-        if meta is None or (meta := spliced(meta, one)) is None or b"null" in one.geometry:
+        meta = self.meta(pieces, annotation.attributes)
+        if meta is None or b"null" in one.geometry:
+            return None
+        meta = spliced(meta, one.before, one.behind)
+        if meta.count(b"null") != 1:  # perhaps a number that is none
             return None
         line = b'{"label":%b","type":"%b","geometry":%b,"reference_id":%b,"annotation_id":%b-%04d","metadata":%b}' % (
             pieces.label, one.kind.encode(), one.geometry, reference, pieces.label, ordinal, meta,
         )  # fmt: skip
         return line, one.fate
 
-    def _meta(self, pieces: Pieces, attributes: Mapping[str, Any]) -> bytes | None:
-        """The metadata as JSON."""
+    def meta(self, pieces: Pieces, attributes: Mapping[str, Any]) -> bytes | None:
+        """The metadata as JSON; None if it has to be made otherwise."""
         if not attributes:
             return pieces.meta
-        added = pieces.added.get(id(attributes)) or self._adding(attributes, pieces)
+        added = self._added.get(id(attributes)) or self._adding(attributes)
         return None if added is None else _joined(pieces, added)
 
-    def _learned(self, common: Common) -> Pieces | None:
-        if common in self._known:
-            return None
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        made = self._known[common] = self._pieces(common.annotation, common.kinds[0])
-        return made
-
-    def _pieces(self, annotation: Annotation, kind: type[Any]) -> Pieces | None:
+    def pieces(self, annotation: Annotation) -> Pieces | None:
+        """The pieces of an annotation without attributes and id; None if its metadata has to be made otherwise."""
         reserved: dict[str, Any] = {"v": VERSION, "id": None}
         plain = self._packer.annotation(annotation, reserved)
-        if not annotation.label or "from" in reserved:
-            return None
+        if not annotation.label or "from" in reserved or any(may_be_plain(key, 0, item=False) for key in plain):
+            return None  # attributes may have these keys too
         try:
             label = ENCODER.encode(annotation.label)
             meta = ENCODER.encode({**plain, KEY: reserved})
@@ -176,39 +134,40 @@ class Assembly:
         if meta.count(b"null") != 1:  # perhaps a number that is none: whoever looks for it must see it
             return None
         flags = reserved.get("bools")
+        between = b',%b"v":1,"id":null' % _RESERVED
         rest = {key: value for key, value in reserved.items() if key not in ("v", "id", "bools")}
-        keys = frozenset(plain)
         return Pieces(
-            head=b'{"label":%b,"type":"%b' % (label, _KINDS[kind]),
             label=label[:-1],
             meta=meta,
-            plain=ENCODER.encode(plain)[1:-1],
-            flags=None if flags is None else ENCODER.encode(flags)[1:-1],
-            rest=_after_comma(rest),
-            keys=keys,
-            added=self._added.setdefault(keys, {}),
+            plain=ENCODER.encode(plain)[:-1],
+            between=between + (_after_comma(rest) if flags is None else b',"bools":%b' % ENCODER.encode(flags)[:-1]),
+            rest=None if flags is None else b"]" + _after_comma(rest),
         )
 
-    def _adding(self, attributes: Mapping[str, Any], pieces: Pieces) -> Added | None:
-        known = pieces.added
+    def category(self, annotation: Annotation, taxonomy: str | None) -> bytes:
+        """What is behind the reference id in the line of a tag without attributes and id."""
+        reserved: dict[str, Any] = {"v": VERSION}
+        meta = with_reserved(self._packer.annotation(annotation, reserved), reserved)
+        more = {"metadata": meta or None, "taxonomy_name": taxonomy}
+        return _after_comma({key: value for key, value in more.items() if value is not None}) + b"}"
+
+    def _adding(self, attributes: Mapping[str, Any]) -> Added | None:
+        known = self._added
         if id(attributes) in known:
             return None
-        if self._count >= _REMEMBERED:
-            self._count = 0
-            for one in self._added.values():
-                one.clear()
-        self._count += 1
-        made = known[id(attributes)] = self._add(attributes, pieces.keys)
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        made = known[id(attributes)] = self._add(attributes)
         return made
 
-    def _add(self, attributes: Mapping[str, Any], keys: frozenset[str]) -> Added | None:
-        plain: dict[str, Any] = dict.fromkeys(keys)
+    def _add(self, attributes: Mapping[str, Any]) -> Added | None:
+        plain: dict[str, Any] = {}
         reserved: dict[str, Any] = {}
         self._packer.attributes(attributes, plain, reserved)
         try:
             added = Added(
                 attributes,
-                _after_comma({key: value for key, value in plain.items() if key not in keys}),
+                _after_comma(plain),
                 _after_comma(reserved.get("bools", [])),
                 _after_comma(reserved),
                 _after_comma({key: value for key, value in reserved.items() if key != "bools"}),
@@ -225,10 +184,12 @@ def _after_comma(value: dict[str, Any] | list[str]) -> bytes:
 
 def _joined(pieces: Pieces, added: Added) -> bytes:
     """Metadata with attributes: in the order that :class:`Packer` gives its keys."""
-    plain = pieces.plain + added.plain if pieces.plain else added.plain[1:]
-    comma = b"," if plain else b""
-    if pieces.flags is None:
-        return b'{%b%b%b"v":1,"id":null%b%b}}' % (plain, comma, _RESERVED, pieces.rest, added.reserved)
-    return b'{%b%b%b"v":1,"id":null,"bools":[%b%b]%b%b}}' % (
-        plain, comma, _RESERVED, pieces.flags, added.bools, pieces.rest, added.others,
-    )  # fmt: skip
+    plain, between, rest = added.plain, pieces.between, pieces.rest
+    if len(pieces.plain) == 1:  # no plain keys: no comma before the next
+        if plain:
+            plain = plain[1:]
+        else:
+            between = between[1:]
+    if rest is None:
+        return pieces.plain + plain + between + added.reserved + b"}}"
+    return pieces.plain + plain + between + added.bools + rest + added.others + b"}}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,19 +23,33 @@ from nucleus_convert.converters.nucleus.assembly import Assembly
 from nucleus_convert.converters.nucleus.boxlines import BoxLines
 from nucleus_convert.converters.nucleus.chunks import Chunk, Frame, ItemPayload, Settings
 from nucleus_convert.converters.nucleus.draw import Canvas
+from nucleus_convert.converters.nucleus.itemlines import ItemLines, plain
 from nucleus_convert.converters.nucleus.metadata import FORMAT, KEY, OWN_KEYS, SIZE, VERSION, Kinds, Packer
 from nucleus_convert.converters.nucleus.numbers import boxes_given, not_finite
 from nucleus_convert.converters.nucleus.outlines import OutlineLines, ready, singly
-from nucleus_convert.converters.outline import Outlines, Sketch
+from nucleus_convert.converters.nucleus.sketchlines import SketchLines, fates
+from nucleus_convert.converters.outline import Outlines
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.converters.saving import Save, save_now
+from nucleus_convert.converters.sketch import Common, Sketches
+from nucleus_convert.converters.sketch import drawn as without_sketches
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
 _BOX: Fate = (("object", "written"), ("box", "written"))
 _POLYGON: Fate = (("object", "written"), ("polygon", "written"))
-_LINE: Fate = (("object", "written"), ("line", "written"))
 _BOTH: Fate = (("object", "written"), ("box", "carried"), ("polygon", "written"))
+
+
+class Makers(NamedTuple):
+    """What makes lines, and keeps what repeats."""
+
+    packer: Packer
+    assembly: Assembly
+    outlines: OutlineLines
+    boxes: BoxLines
+    sketches: SketchLines
+    items: ItemLines
 
 
 class Encoder:
@@ -47,18 +61,17 @@ class Encoder:
     def __init__(self, settings: Settings, save: Save = save_now) -> None:
         self.settings = settings
         self._save = save
-        self._packer = Packer(settings.labels)
-        self._outlines = OutlineLines(self._packer)
-        self._box_lines = BoxLines(self._packer)
-        self._assembly = Assembly(settings.labels)
+        packer, assembly = Packer(settings.labels), Assembly(settings.labels)
+        self._makers = Makers(
+            packer, assembly, OutlineLines(packer), BoxLines(packer), SketchLines(assembly), ItemLines()
+        )
 
     def __reduce__(self) -> Any:
         return Encoder, (self.settings,)
 
     def __call__(self, records: Iterator[Record], report: Report) -> Chunk:
         """The lines of the records, and what must be known of them."""
-        lines = self._packer, self._outlines, self._box_lines, self._assembly
-        stretch = Stretch(self.settings, report, *lines, self._save)
+        stretch = Stretch(self.settings, report, self._makers, self._save)
         held = [ready(record) for record in records]
         boxes = iter(boxes_given(held))
         for record in held:
@@ -73,18 +86,13 @@ class Stretch:
         self,
         settings: Settings,
         report: Report,
-        packer: Packer,
-        outlines: OutlineLines,
-        box_lines: BoxLines,
-        assembly: Assembly,
+        makers: Makers,
         save: Save,
     ) -> None:
         self.settings = settings
         self.report = report
-        self.packer = packer
-        self.box_lines = box_lines
-        self.outlines = outlines
-        self.assembly = assembly
+        self.makers = makers
+        self.packer = makers.packer
         self._save = save
         self.items: list[Any] = []
         self.annotations: list[Any] = []
@@ -99,6 +107,7 @@ class Stretch:
         self.count = 0
         self.nulls = {"items": 0, "annotations": 0, "predictions": 0}
         """Nulls meant to be there: ids that the source did not have."""
+        self._sketched: list[Common] = []
         self._boxes = self._polygons = self._both = 0
         self._by_path = settings.reference_id == "path" and not settings.several_subsets
         self._missing = 0
@@ -116,12 +125,18 @@ class Stretch:
             reference = item.path
         else:
             reference = names.reference_id(item, settings.reference_id, several=settings.several_subsets)
-        if len(record.annotations) == 1 and type(record.annotations[0]) is Boxes:
-            lines = self.box_lines.lines(record.annotations[0], reference)
-            if lines is not None:
-                self._boxed(item, reference, record.annotations[0], lines)
-                return
-            record = drawn(record)
+        if len(record.annotations) == 1:
+            (only,) = record.annotations
+            if type(only) is Sketches:
+                if self._sketches(item, reference, only):
+                    return
+                record = without_sketches(record)
+            elif type(only) is Boxes:
+                lines = self.makers.boxes.lines(only, reference)
+                if lines is not None:
+                    self._boxed(item, reference, only, lines)
+                    return
+                record = drawn(record)
         canvas: Canvas | None = None
         straight = settings.straight
         used: set[str] = set()
@@ -135,29 +150,10 @@ class Stretch:
             if type(annotation) is Outlines:
                 if quoted is None:
                     quoted = ENCODER.encode(reference)
-                append(self.outlines.lines(annotation, quoted))
+                append(self.makers.outlines.lines(annotation, quoted))
                 self._both += len(annotation.ids)
                 ordinal += len(annotation.ids) - 1
                 continue
-            if type(annotation) is Sketch:
-                if quoted is None:
-                    quoted = ENCODER.encode(reference)
-                line = self.assembly.line(annotation, quoted, ordinal + 1)
-                if line is not None:
-                    if self._first_missing is None:
-                        self.missing_id(f"{annotation.common.annotation.label}-{ordinal + 1:04}", item)
-                    else:
-                        self._missing += 1
-                    append(line)
-                    kind_of = annotation.common.kinds[0]
-                    if kind_of is Box:
-                        self._boxes += 1
-                    elif kind_of is Polygon:
-                        self._polygons += 1
-                    else:
-                        self.fates[_LINE] += 1
-                    continue
-                annotation = annotation.drawn()
             shapes = annotation.shapes
             label: Any = annotation.label
             more: Any = None
@@ -195,7 +191,7 @@ class Stretch:
                 if nameless and name not in used:
                     if quoted is None:
                         quoted = ENCODER.encode(reference)
-                    standing = self.assembly.standing(annotation, quoted, ordinal + 1)
+                    standing = self.makers.assembly.standing(annotation, quoted, ordinal + 1)
                     if standing is not None:
                         used.add(name)
                         self.missing_id(name, item)
@@ -284,25 +280,41 @@ class Stretch:
         self.annotations.append(lines)
         count = len(boxes.kinds)
         self._boxes += count
-        self.missing_id(self.box_lines.name(boxes), item, count)
-        path = item.path
-        plain = (
-            path == reference
-            and item.kind == "image"
-            and item.scene is None
-            and item.camera is None
-            and not item.attributes
-            and type(item.id) is str
-            and item.id != path
-            and self.settings.image_root is None
-            and ":" not in path
-            and path[0] not in "/\\"
-        )
-        line = self.box_lines.item(item) if plain else None
+        self.missing_id(self.makers.boxes.name(boxes), item, count)
+        self._plain_item(item, reference, ENCODER.encode(reference))
+
+    def _sketches(self, item: Item, reference: str, sketches: Sketches) -> bool:
+        """Take the lines of an item's sketches, and make its own; False if the sketches have to be drawn."""
+        try:
+            quoted = ENCODER.encode(reference)
+        except UnicodeEncodeError:  # said with the payload
+            return False
+        lines = self.makers.sketches.lines(sketches, quoted)
+        if lines is None:
+            return False
+        self.annotations.append(lines.text)
+        self._sketched += sketches.commons
+        count = len(sketches.commons)
+        if lines.tag is not None:
+            count -= 1
+            label, taxonomy = lines.tag
+            if taxonomy is not None:
+                self.taxonomy(taxonomy, label)
+        if self._first_missing is not None:
+            self._missing += count
+        elif count:
+            self.missing_id(str(self.makers.sketches.name(sketches)), item, count)
+        self._plain_item(item, reference, quoted)
+        return True
+
+    def _plain_item(self, item: Item, reference: str, quoted: bytes) -> None:
+        """Make the line of an item that nothing was put with."""
+        alike = self.settings.image_root is None and plain(item, reference)
+        line = self.makers.items.line(item, quoted) if alike else None
         if line is None:
             self._item(item, reference, None)
-            if plain:
-                self.box_lines.learn(item, self.items[-1])
+            if alike:
+                self.makers.items.learn(item, self.items[-1])
         else:
             self.items.append(line)
             self.references.append(reference)
@@ -461,12 +473,12 @@ class Stretch:
 
     def finish(self) -> Chunk:
         """Encode the lines, and put what was counted into the report."""
-        fates = self.fates
+        self.fates.update(fates(Counter(self._sketched)))
         for fate, count in ((_BOX, self._boxes), (_POLYGON, self._polygons), (_BOTH, self._both)):
             if count:
-                fates[fate] += count
+                self.fates[fate] += count
         report = self.report
-        for fate, count in fates.items():
+        for fate, count in self.fates.items():
             report.ledger.fate(fate, count)
         report.ledger.item("written", self.count)
         if self._missing:
@@ -497,7 +509,7 @@ class Stretch:
     def _kinds(self) -> Kinds:
         """Those of the metadata keys; with sketches, of those of earlier stretches too, which makes no difference."""
         kinds = self.packer.kinds
-        kinds.merge(self.assembly.kinds)
+        kinds.merge(self.makers.assembly.kinds)
         return kinds
 
     def _lines(self, payloads: list[Any], stem: str) -> bytes:

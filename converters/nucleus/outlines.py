@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nucleus_convert.converters.model import Annotation, Record
 from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
-from nucleus_convert.converters.outline import Outlines, Sketch, drawn
+from nucleus_convert.converters.outline import Outlines, drawn
 from nucleus_convert.formats.cocorows import payload_lines
 from nucleus_convert.formats.nucleus.wire import ENCODER
 
@@ -15,45 +15,33 @@ _RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
 
 
 def ready(record: Record) -> Record:
-    """The record, its outlines and sketches drawn unless every one can be written as it is.
+    """The record, its outlines drawn unless every one can be written as it is.
 
-    Of outlines that takes regions that give the boxes, and ids that are numbers, each once: then no name that is made
-    of one is another's. Of sketches it takes that nothing has an id: then all names are made of different ordinals.
+    That takes regions that give the boxes, and ids that are numbers, each once: then no name that is made of one is
+    another's.
     """
-    annotations = record.annotations
-    if len(annotations) == 1 and type(annotations[0]) is Outlines:
-        one = annotations[0]
-        return record if one.gap() <= SLACK and len(set(one.ids)) == len(one.ids) else drawn(record)
-    plain = True
-    outlined = sketched = False
+    plain, outlined = True, False
     ids: list[int] = []
-    for annotation in annotations:
+    for annotation in record.annotations:
         if type(annotation) is Outlines:
             outlined = True
             ids += annotation.ids
             plain = plain and annotation.gap() <= SLACK
-        elif type(annotation) is Sketch:
-            sketched = True
         elif type(annotation.id) is int:
             ids.append(annotation.id)
         else:
             plain = False
-    if not outlined:
-        if not sketched or all(annotation.id is None for annotation in annotations):
-            return record
-    elif plain and not sketched and len(set(ids)) == len(ids):
-        return record
-    return drawn(record)
+    return record if not outlined or (plain and len(set(ids)) == len(ids)) else drawn(record)
 
 
 def singly(record: Record) -> Record:
-    """The record with an annotation for each object: sketches drawn, of outlines what tells one from another."""
+    """The record with an annotation for each object: of outlines what tells one from another."""
     annotations: list[Annotation] = []
     for annotation in record.annotations:
         if type(annotation) is Outlines:
             annotations += annotation.named()
         else:
-            annotations.append(annotation.drawn() if type(annotation) is Sketch else annotation)
+            annotations.append(annotation)
     return Record(record.item, tuple(annotations))
 
 

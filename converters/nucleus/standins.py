@@ -1,13 +1,17 @@
 """Annotations of one payload that is neither a box nor a polygon: lines, keypoints, and what stands in for an original.
 
-One without an id needs no :class:`draw.Canvas` (see :mod:`assembly`): its line is the same.
+One without an id needs no :class:`draw.Canvas` (see :mod:`assembly` and :mod:`sketchlines`): its line is the same.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
+
+from nucleus_convert.converters.geometry import box_ring, ellipse_ring
 from nucleus_convert.converters.model import (
     KINDS,
     Annotation,
@@ -16,18 +20,22 @@ from nucleus_convert.converters.model import (
     Ellipse,
     Keypoints,
     Line,
+    Number,
     Points,
     Polygon,
     Ring,
 )
 from nucleus_convert.converters.nucleus.payloads import geometry
 from nucleus_convert.converters.report import Fate
+from nucleus_convert.converters.sketch import Common
+from nucleus_convert.converters.substitutes import substitute
 from nucleus_convert.formats.nucleus.wire import ENCODER
 from nucleus_convert.formats.rings import vertices
 
 _UNDRAWN = (Box, Ellipse, Points, Cuboid2D)
 """What a polygon or keypoints may stand in for."""
 _MARK = b'"id":null'
+_DECODE_NUMBERS = msgspec.json.Decoder(tuple[Number, ...]).decode
 
 
 class Drawn(NamedTuple):
@@ -64,7 +72,7 @@ def drawn(annotation: Annotation) -> Drawn | None:
             or (type(original) is Box and not original.rotation)
         ):
             return None
-        before = b',"shapes":[%b],"derived":["%b"]' % (ENCODER.encode(original), name.encode())
+        before = _before(ENCODER.encode(original), name)
         fate = (("object", "written"), (KINDS[type(original)], "carried"))
     elif len(shapes) != 1 or annotation.derived:
         return None
@@ -76,8 +84,15 @@ def drawn(annotation: Annotation) -> Drawn | None:
     if kind is Line and len(shape.points) >= 4 and not len(shape.points) & 1:
         return Drawn(name, _vertices(shape.points), before, b"", fate)
     if kind is Keypoints and shape.points and not len(shape.points) % 3:
-        return Drawn(name, *_keypoints(shape, before), fate)
+        numbers = ENCODER.encode(shape.points)[1:-1].split(b",")
+        made, behind = _keypoints(numbers, shape.names, shape.skeleton)
+        return Drawn(name, made, before, behind, fate)
     return None
+
+
+def _before(original: bytes, name: str) -> bytes:
+    """What is under the reserved key of what stands in for an original."""
+    return b',"shapes":[%b],"derived":["%b"]' % (original, name.encode())
 
 
 def _vertices(ring: Ring) -> bytes:
@@ -85,35 +100,91 @@ def _vertices(ring: Ring) -> bytes:
     return b'{"vertices":[%b]}' % vertices(b"[%b]" % ENCODER.encode(ring))[0]
 
 
-def _keypoints(shape: Keypoints, before: bytes) -> tuple[bytes, bytes, bytes]:
-    """The geometry of keypoints, and what is before and behind under the reserved key."""
-    numbers = ENCODER.encode(shape.points)[1:-1].split(b",")
-    if numbers[2::3].count(b"2") < len(numbers) // 3:  # not all are seen
+def _keypoints(
+    numbers: Sequence[bytes], names: tuple[str, ...], skeleton: tuple[tuple[int, int], ...]
+) -> tuple[bytes, bytes]:
+    """The geometry of keypoints, and what is behind under the reserved key."""
+    xs, ys, seen = numbers[::3], numbers[1::3], tuple(numbers[2::3])
+    if seen.count(b"2") + seen.count(b"1") < len(seen) and (
+        any(one not in _VISIBILITY for one in seen) or (b"0", b"0", b"0") in zip(xs, ys, seen, strict=True)
+    ):
+        shape = Keypoints(_DECODE_NUMBERS(b"[%b]" % b",".join(numbers)), names, skeleton)
         reserved: dict[str, Any] = {}
         made = ENCODER.encode(geometry(shape, reserved))
-        return made, before, b"," + ENCODER.encode(reserved)[1:-1] if reserved else b""
-    frame, behind = _frame(len(numbers) // 3, shape.names, shape.skeleton)
-    places = zip(numbers[::3], numbers[1::3], strict=True)
-    return frame % b",".join([b'{"x":%b,"y":%b,"visible":true}' % place for place in places]), before, behind
+        return made, _after_comma(reserved)
+    frame, behind = _frame(seen, names, skeleton)
+    places: list[bytes] = [b""] * (2 * len(xs))
+    places[::2], places[1::2] = xs, ys
+    return frame % tuple(places), behind
 
 
-@lru_cache(maxsize=64)
-def _frame(count: int, names: tuple[str, ...], skeleton: tuple[tuple[int, int], ...]) -> tuple[bytes, bytes]:
-    """The geometry of so many keypoints that are all seen, with a place for them; what is behind."""
+_VISIBILITY = (b"0", b"1", b"2")
+
+
+@lru_cache(maxsize=1024)
+def _frame(
+    seen: tuple[bytes, ...], names: tuple[str, ...], skeleton: tuple[tuple[int, int], ...]
+) -> tuple[bytes, bytes]:
+    """The geometry of keypoints that are seen so, with a place for the numbers of each; what is behind."""
+    points = tuple([number for one in seen for number in (0.5, 0.5, int(one))])
     reserved: dict[str, Any] = {}
-    made = ENCODER.encode(geometry(Keypoints((0, 0, 2) * count, names, skeleton), reserved))
-    head, tail = made[: made.index(b"[") + 1], made[made.index(b"]") :]
-    behind = b"," + ENCODER.encode(reserved)[1:-1] if reserved else b""
-    return head.replace(b"%", b"%%") + b"%b" + tail.replace(b"%", b"%%"), behind
+    made = ENCODER.encode(geometry(Keypoints(points, names, skeleton), reserved))
+    return made.replace(b"%", b"%%").replace(b'"x":0.5,"y":0.5', b'"x":%b,"y":%b'), _after_comma(reserved)
 
 
-def spliced(metadata: bytes, one: Drawn) -> bytes | None:
-    """Metadata of an annotation without an id as JSON, with what its payload adds.
+def _after_comma(reserved: dict[str, Any]) -> bytes:
+    return b"," + ENCODER.encode(reserved)[1:-1] if reserved else b""
 
-    None where there is another null: perhaps a number that is none.
-    """
-    if one.before:
-        metadata = metadata.replace(_MARK, _MARK + one.before)
-    if one.behind:
-        metadata = metadata[:-2] + one.behind + b"}}"
-    return metadata if metadata.count(b"null") == 1 else None
+
+def spliced(metadata: bytes, before: bytes, behind: bytes) -> bytes:
+    """Metadata of an annotation without an id as JSON, with what its payload adds; see :class:`Drawn`."""
+    if before:
+        metadata = metadata.replace(_MARK, _MARK + before)
+    return metadata[:-2] + behind + b"}}" if behind else metadata
+
+
+# --- of numbers that are text --------------------------------------------------------------------------
+
+Maker: TypeAlias = Callable[[bytes], tuple[bytes, bytes, bytes]]
+"""Of the numbers of a sketch: an array of the numbers of a ring, or a whole geometry; and what is before and behind."""
+
+
+def maker_of(common: Common) -> Maker | None:
+    """What makes a payload of the numbers of such sketches; None where there is nothing to make."""
+    kind = common.kinds[0]
+    if isinstance(common.like, Keypoints):
+        return partial(_skeleton, common.like)
+    if len(common.kinds) == 1:
+        return None
+    named = b'{"type":"%b",' % KINDS[kind].encode()
+    if kind is Box or kind is Ellipse:
+        fields = [b'"%b":' % name.encode() for name in kind.__struct_fields__]
+        ring_of = box_ring if kind is Box else _curve
+        return partial(_turned, ring_of, named, fields)
+    found = substitute(common.like)
+    assert found is not None
+    return partial(_points, named + b'"points":[%b]}', found[0])
+
+
+def _curve(*numbers: Number) -> Ring:
+    return ellipse_ring(*numbers).ring
+
+
+def _turned(
+    ring_of: Callable[..., Ring], named: bytes, fields: list[bytes], numbers: bytes
+) -> tuple[bytes, bytes, bytes]:
+    ring = ring_of(*_DECODE_NUMBERS(b"[%b]" % numbers))
+    said = b",".join([field + number for field, number in zip(fields, numbers.split(b","), strict=False)])
+    return ENCODER.encode(ring), _before(b"%b%b}" % (named, said), "polygon"), b""
+
+
+def _points(original: bytes, like: Any, numbers: bytes) -> tuple[bytes, bytes, bytes]:
+    flat = numbers.strip(b"[]")
+    places = flat.split(b",")
+    frame, behind = _frame((b"2",) * (len(places) // 2), like.names, like.skeleton)
+    return frame % tuple(places), _before(original % flat, "keypoints"), behind
+
+
+def _skeleton(like: Keypoints, numbers: bytes) -> tuple[bytes, bytes, bytes]:
+    made, behind = _keypoints(numbers.split(b","), like.names, like.skeleton)
+    return made, b"", behind

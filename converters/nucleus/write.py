@@ -354,6 +354,7 @@ def several_subsets(labels: LabelSet, report: Report) -> bool:
         return len({record.item.subset for record in source.held}) > 1
     size = labels.size
     quiet = report.child(logged=False)
+    labels = labels.bare()
     last = max(size - 1, 0) if size else 0
     places = sorted({last * i // (_PROBES - 1) for i in range(_PROBES)})
     found: set[str | None] = set()

@@ -180,6 +180,7 @@ static PyObject *numbers_of(const Kind *kind, const char *const *values, const c
         if (!value) break;
         if (i) *end++ = ',';
         if (!(stop = number(value, &end, &read)) || *stop != '"') return NULL;
+        if (i == kind->count && !read.millionths) return NULL; /* turned by nothing */
         if (box && i < 4) edges[i] = read;
         if (box && (i == 2 || i == 3)) {
             end = start;
@@ -190,9 +191,38 @@ static PyObject *numbers_of(const Kind *kind, const char *const *values, const c
     return PyBytes_FromStringAndSize(text, end - text);
 }
 
-/* A plain element at p: three things are added to the list, and it is 1 with *next behind the element; 0 where it is
- * not plain; -1 with an exception. */
-static int shape(const char *p, const char **next, PyObject *list) {
+/* What is known of the elements of an image: a list of each. */
+typedef struct {
+    PyObject *said, *within, *numbers;
+    int empty; /* nothing stands within any */
+} Elements;
+
+static void forget(Elements *elements) {
+    Py_CLEAR(elements->said);
+    Py_CLEAR(elements->within);
+    Py_CLEAR(elements->numbers);
+}
+
+static int begin_elements(Elements *elements) {
+    elements->said = PyList_New(0);
+    elements->within = PyList_New(0);
+    elements->numbers = PyList_New(0);
+    elements->empty = 1;
+    return elements->said && elements->within && elements->numbers ? 0 : -1;
+}
+
+/* Adds the three lists to another, None for one of nothing but None. */
+static int add_elements(PyObject *found, Elements *elements) {
+    return PyList_Append(found, elements->said) < 0 ||
+                   PyList_Append(found, elements->empty ? Py_None : elements->within) < 0 ||
+                   PyList_Append(found, elements->numbers) < 0
+               ? -1
+               : 0;
+}
+
+/* A plain element at p: one thing is added to each list, and it is 1 with *next behind the element; 0 where it is not
+ * plain; -1 with an exception. */
+static int shape(const char *p, const char **next, Elements *elements) {
     const char *tag = ++p;
     while (*p >= 'a' && *p <= 'z') p++;
     size_t length = p - tag;
@@ -259,9 +289,10 @@ static int shape(const char *p, const char **next, PyObject *list) {
     }
     PyObject *numbers = numbers_of(kind, values, rotation);
     if (!numbers) return PyErr_Occurred() ? -1 : 0;
-    int failed = add_bytes(list, said, out) < 0 ||
-                 (inner ? add_bytes(list, inner, inner_end) : PyList_Append(list, Py_None)) < 0 ||
-                 PyList_Append(list, numbers) < 0;
+    if (inner) elements->empty = 0;
+    int failed = add_bytes(elements->said, said, out) < 0 ||
+                 (inner ? add_bytes(elements->within, inner, inner_end) : PyList_Append(elements->within, Py_None)) < 0 ||
+                 PyList_Append(elements->numbers, numbers) < 0;
     Py_DECREF(numbers);
     return failed ? -1 : 1;
 }
@@ -272,7 +303,8 @@ static PyObject *images(PyObject *module, PyObject *data) {
     char *p0;
     Py_ssize_t length;
     if (PyBytes_AsStringAndSize(data, &p0, &length) < 0) return NULL;
-    PyObject *found = PyList_New(0), *within = NULL;
+    PyObject *found = PyList_New(0);
+    Elements elements = {NULL, NULL, NULL, 1};
     if (!found) return NULL;
     const char *p = p0, *end = p0 + length;
     while ((p = skip(p)) != end) {
@@ -281,7 +313,7 @@ static PyObject *images(PyObject *module, PyObject *data) {
         if (!(p = tag_end(head))) goto odd;
         int empty = p > head && p[-1] == '/';
         if (add_bytes(found, head, p - empty) < 0) goto failed;
-        if (!(within = PyList_New(0)) || PyList_Append(found, within) < 0) goto failed;
+        if (begin_elements(&elements) < 0) goto failed;
         for (p++; !empty;) {
             const char *next;
             p = skip(p);
@@ -292,24 +324,26 @@ static PyObject *images(PyObject *module, PyObject *data) {
                 if (*p++ != '>') goto odd;
                 break;
             }
-            int plain = shape(p, &next, within);
+            int plain = shape(p, &next, &elements);
             if (plain < 0) goto failed;
             if (!plain) {
                 if (!(next = element_end(p))) goto odd;
-                if (PyList_Append(within, Py_None) < 0 || PyList_Append(within, Py_None) < 0) goto failed;
-                if (add_bytes(within, p, next) < 0) goto failed;
+                if (PyList_Append(elements.said, Py_None) < 0 || PyList_Append(elements.within, Py_None) < 0 ||
+                    add_bytes(elements.numbers, p, next) < 0)
+                    goto failed;
             }
             p = next;
         }
-        Py_CLEAR(within);
+        if (add_elements(found, &elements) < 0) goto failed;
+        forget(&elements);
     }
     return found;
 odd:
-    Py_XDECREF(within);
+    forget(&elements);
     Py_DECREF(found);
     Py_RETURN_NONE;
 failed:
-    Py_XDECREF(within);
+    forget(&elements);
     Py_DECREF(found);
     return NULL;
 }

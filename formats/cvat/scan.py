@@ -53,12 +53,13 @@ def images(data: bytes) -> list[Any] | None:
         data: from the start of an ``<image>`` to behind the end of one.
 
     Returns:
-        For each image two entries: the text of its start tag's attributes, and a list of three entries for each element
-        within. Those of a plain element are its name and attributes, but for the numbers, with a space before each; the
-        text within, None where that is only space; and the numbers as JSON: ``x,y,width,height`` of a box, the values
-        of an ellipse or cuboid as the format orders them, with the rotation at the end, which stands with the
-        attributes as ``rotation=""`` before all others; ``[[x,y,x,y,...]]`` of what has points; nothing of a tag. Those
-        of any other element are None, None and its text. None if there is anything but images, elements and space.
+        For each image four entries: the text of its start tag's attributes, and three lists of one entry for each
+        element within. Those of a plain element are its name and attributes, but for the numbers, with a space before
+        each; the text within, None where that is only space; and the numbers as JSON: ``x,y,width,height`` of a box,
+        the values of an ellipse or cuboid as the format orders them, with the rotation at the end, which stands with
+        the attributes as ``rotation=""`` before all others; ``[[x,y,x,y,...]]`` of what has points; nothing of a tag.
+        Those of any other element are None, None and its text. There is None in place of the second list if all of its
+        entries are. None if there is anything but images, elements and space.
     """
     found: list[Any] = []
     position = _space(data, 0)
@@ -71,12 +72,13 @@ def images(data: bytes) -> list[Any] | None:
         found.append(head.removesuffix(b"/"))
         position = start.end()
         if empty:
-            found.append([])
+            found += [], None, []
         else:
-            within, position = _elements(data, position)
-            if within is None:
+            elements, position = _elements(data, position)
+            if elements is None:
                 return None
-            found.append(within)
+            said, within, numbers = (elements[i::3] for i in range(3))
+            found += said, within if any(within) else None, numbers
         position = _space(data, position)
     return found
 
@@ -175,7 +177,7 @@ def _numbers(tag: bytes, values: dict[bytes, bytes]) -> bytes | None:
         return _ring(values[b"points"], _LEAST[tag])
     wanted = names if _ROTATION not in values else (*names, _ROTATION)
     numbers = [number for name in wanted if (number := _number(values[name])) is not None]
-    if len(numbers) < len(wanted):
+    if len(numbers) < len(wanted) or (_ROTATION in values and not numbers[-1][1]):  # turned by nothing
         return None
     made = [text for text, _, _ in numbers]
     if tag == b"box":

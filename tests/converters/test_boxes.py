@@ -21,6 +21,7 @@ from nucleus_convert.converters.fit import Fit, fitted
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Box, Header, Item, Label, Record, Scene, SceneRef, Taxonomy
 from nucleus_convert.converters.nucleus.boxlines import BoxLines
+from nucleus_convert.converters.nucleus.itemlines import ItemLines
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
 from nucleus_convert.converters.voc.records import VocSource
@@ -210,7 +211,7 @@ def test_most_voc_files_are_written_as_boxes(tmp_path: Path, monkeypatch: pytest
     for number in range(100):
         text = anything(rng).replace("{stem}", str(number))
         (tmp_path / f"Annotations/{number}.xml").write_text(text, encoding="utf-8")
-    lines, items = BoxLines.lines, BoxLines.item
+    lines, items = BoxLines.lines, ItemLines.line
     quick = {"lines": 0, "items": 0}
 
     def counted_lines(self: BoxLines, boxes: Boxes, reference: str) -> Any:
@@ -218,13 +219,13 @@ def test_most_voc_files_are_written_as_boxes(tmp_path: Path, monkeypatch: pytest
         quick["lines"] += made is not None
         return made
 
-    def counted_items(self: BoxLines, item: Item) -> Any:
-        made = items(self, item)
+    def counted_items(self: ItemLines, item: Item, path: bytes) -> Any:
+        made = items(self, item, path)
         quick["items"] += made is not None
         return made
 
     monkeypatch.setattr(BoxLines, "lines", counted_lines)
-    monkeypatch.setattr(BoxLines, "item", counted_items)
+    monkeypatch.setattr(ItemLines, "line", counted_items)
     converted(tmp_path, tmp_path / "out", verify="none")
     assert quick["lines"] >= 25
     assert quick["items"] >= 15

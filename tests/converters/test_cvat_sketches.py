@@ -17,8 +17,10 @@ from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Record
 from nucleus_convert.converters.nucleus import SPEC
 from nucleus_convert.converters.nucleus.assembly import Assembly
-from nucleus_convert.converters.outline import Sketch
+from nucleus_convert.converters.nucleus.sketchlines import SketchLines
 from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.sketch import Sketches
+from nucleus_convert.converters.sketch import drawn as drawn_record
 from nucleus_convert.formats.cvat import scan
 
 CORNERS = " ".join(f'{axis}{c}{f}="{ord(c[0]) % 9}.5"' for f in "12" for c in ("tl", "bl", "tr", "br") for axis in "xy")
@@ -32,26 +34,60 @@ blue</values></attribute>
 <attribute><name>age</name><mutable>False</mutable><input_type>number</input_type><values>0
 9
 1</values></attribute></attributes></label>
-<label><name>d"og é</name><type>any</type><attributes></attributes></label></labels></task></meta>
+<label><name>d"og é</name><type>any</type><attributes></attributes></label>
+<label><name>body</name><type>skeleton</type><attributes></attributes>
+<svg>&lt;line data-type="edge" data-node-from="1" data-node-to="2"/&gt;&lt;circle data-type="element node" \
+data-element-id="1" data-node-id="1" data-label-name="%"/&gt;&lt;circle data-type="element node" \
+data-element-id="2" data-node-id="2" data-label-name="b"/&gt;</svg></label>
+<label><name>%</name><type>points</type><attributes></attributes><parent>body</parent></label>
+<label><name>b</name><type>points</type><attributes></attributes><parent>body</parent></label>
+</labels></task></meta>
 """
+LEG = '<points label="{}" source="manual" outside="{}" occluded="{}" points="1.50,2"></points>'
 BOX = 'xtl="1.50" ytl="2.00" xbr="30" ybr="40.25"'
 PLAIN = {
     "a box": f'<box label="car" source="manual" occluded="0" {BOX} z_order="0">\n</box>',
     "another order of attributes": f'<box {BOX} z_order="0" label="car"/>',
     "a polygon": '<polygon label="car" source="auto" occluded="1" points="1.50,2;30.25,4;5,60" z_order="3"/>',
+    "a group and a place in front": f'<box label="car" {BOX} z_order="2" group_id="12"/>',
+    "group 0": f'<box label="car" {BOX} z_order="0" group_id="0"/>',
+    "a group of another kind": f'<box label="car" {BOX} z_order="-1" group_id="007"/>',
     "a line": '<polyline label="car" points="1,2;30,4.00" group_id="7"/>',
     "a name with marks": f'<box label="d&quot;og é" {BOX}/>',
-}
-OTHERS = {
     "turned": f'<box label="car" {BOX} rotation="12.50" occluded="1" z_order="2"/>',
-    "turned by nothing": f'<box label="car" {BOX} rotation="0.00"/>',
     "an ellipse": '<ellipse label="car" cx="20" cy="20.50" rx="5" ry="3"/>',
+    "an ellipse of no size": '<ellipse label="car" cx="20" cy="20.50" rx="0" ry="0.00"/>',
     "a turned ellipse": '<ellipse label="car" cx="20" cy="20.50" rx="5" ry="3" rotation="-3"/>',
     "points": '<points label="car" points="1,2;3,4.50" source="auto"/>',
     "a cuboid": f'<cuboid label="car" {CORNERS}/>',
     "a tag": '<tag label="car" source="manual"></tag>',
+    "a tag of much": '<tag label="d&quot;og é" source="auto" group_id="4"></tag>',
+    "a skeleton": (
+        f'<skeleton label="body" z_order="1">{LEG.format("b", "0", "1")}{LEG.format("%", "0", "0")}</skeleton>'
+    ),
+    "a skeleton with a joint outside": (
+        f'<skeleton label="body" source="auto">{LEG.format("%", "0", "0")}\n{LEG.format("b", "1", "0")}</skeleton>'
+    ),
+    "a skeleton that nobody knows": '<skeleton label="car"><points label="a" points="1,2" occluded="1"/></skeleton>',
+    "a joint outside at 0": (
+        f'<skeleton label="body">{LEG.format("%", "0", "0")}<points label="b" outside="1" points="0,0"/></skeleton>'
+    ),
+}
+OTHERS = {
+    "turned by nothing": f'<box label="car" {BOX} rotation="0.00"/>',
+    "an ellipse turned by nothing": '<ellipse label="car" cx="20" cy="20.50" rx="5" ry="3" rotation="0"/>',
+    "a skeleton without a joint": f'<skeleton label="body">{LEG.format("b", "0", "1")}</skeleton>',
+    "a skeleton with a joint twice": f'<skeleton label="body">{LEG.format("b", "0", "1") * 2}</skeleton>',
+    "a joint outside and occluded": (
+        f'<skeleton label="body">{LEG.format("%", "1", "1")}{LEG.format("b", "0", "0")}</skeleton>'
+    ),
+    "a joint of two points": (
+        f'<skeleton label="body">{LEG.format("%", "0", "0")}<points label="b" points="1,2;3,4"/></skeleton>'
+    ),
+    "a joint that says more": (
+        f'<skeleton label="body">{LEG.format("%", "0", "0")}<points label="b" group_id="3" points="1,2"/></skeleton>'
+    ),
     "a mask": '<mask label="car" rle="1, 4, 1" left="5" top="7" width="3" height="2" source="auto" occluded="0"/>',
-    "a skeleton": '<skeleton label="car"><points label="a" points="1,2" outside="0" occluded="1"/></skeleton>',
     "a box of huge numbers": '<box label="car" xtl="1e3" ytl="2" xbr="1234567.5" ybr="400"/>',
     "small numbers": '<box label="car" xtl="0.00001" ytl="2" xbr="0.00002" ybr="4"/>',
     "a line of one point": '<polyline label="car" points="1,2"/>',
@@ -73,6 +109,8 @@ WRONG = {
 }
 BROKEN = {
     "an attribute twice": f'<box label="car" label="car" {BOX}/>',
+    "a group twice": f'<box label="car" group_id="4" {BOX} group_id="5"/>',
+    "a place in front twice": f'<box label="car" z_order="0" {BOX} z_order="5"/>',
     "a number twice": f'<box label="car" {BOX} xtl="1"/>',
     "an end of another": '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"></boxes>',
     "no end": f'<box label="car" {BOX}>',
@@ -128,14 +166,12 @@ def read(folder: Path, text: str) -> LabelSet:
 
 
 def sketches(labels: LabelSet) -> int:
-    return sum(isinstance(one, Sketch) for record in labels.outlined() for one in record.annotations)
+    records = labels.outlined()
+    return sum(len(one.commons) for record in records for one in record.annotations if isinstance(one, Sketches))
 
 
 def drawn(labels: LabelSet) -> list[Record]:
-    return [
-        Record(record.item, tuple(one.drawn() if isinstance(one, Sketch) else one for one in record.annotations))
-        for record in labels.outlined()
-    ]
+    return [drawn_record(record) for record in labels.outlined()]
 
 
 def outcome(folder: Path, text: str, **options: Any) -> dict[str, Any]:
@@ -184,7 +220,8 @@ ALL = {**PLAIN, **OTHERS}
 def test_drawn_sketches_are_the_annotations(tmp_path: Path, element: str, inside: str) -> None:
     labels = read(tmp_path, document([with_inside(element, inside), ALL["a box"]], []))
     assert drawn(labels) == list(labels)
-    assert sketches(labels) == 1 + (element in PLAIN.values())
+    plain = element in PLAIN.values() and not (inside and element.startswith("<skeleton"))
+    assert sketches(labels) == 2 * plain  # all of an item, or none
 
 
 @pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE.keys())
@@ -254,6 +291,30 @@ def test_sketches_are_only_for_those_who_know_them(tmp_path: Path) -> None:
     assert sketches(labels) == sketches(fitted(labels, SPEC, Report())) == len(PLAIN)
     assert sketches(labels.map(lambda record: record)) == 0
     assert sketches(nc.read(tmp_path / "annotations.xml", "cvat", predictions=True)) == 0
+
+
+def test_plain_elements_are_written_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the tests above compare a way with itself."""
+    lines = SketchLines.lines
+    made: list[bool] = []
+
+    def noted(self: SketchLines, sketches: Sketches, reference: bytes) -> Any:
+        found = lines(self, sketches, reference)
+        made.append(found is not None)
+        return found
+
+    monkeypatch.setattr(SketchLines, "lines", noted)
+    outcome(tmp_path, document(*[[element] for element in PLAIN.values()], [PLAIN["a tag"]] * 2))
+    assert made == [True] * len(PLAIN) + [False]  # of two tags the second is written otherwise
+
+
+def test_items_can_be_had_without_annotations(tmp_path: Path) -> None:
+    labels = read(tmp_path, document(*[[element] for element in ALL.values()], attributes=' subset="val" wobble="3"'))
+    for some in (labels, fitted(labels, SPEC, Report())):
+        assert [record.item for record in some.bare()] == [record.item for record in some]
+        assert not any(record.annotations for record in some.bare())
+    changed = labels.map(lambda record: record if record.annotations else None)
+    assert changed.bare() is changed  # what others do with an item may depend on its annotations
 
 
 def test_workers_make_no_difference(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""All objects of an item in one, as the text they were read from: the short way for objects without ids.
+
+As with outlines (:mod:`outline`), a record may hold one :class:`Sketches` in place of its annotations only where a
+writer asked for it (:meth:`LabelSet.outlined`) and every step on the way says that it knows it. What comes of it is the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from nucleus_convert.converters.geometry import ellipse_corners
+from nucleus_convert.converters.model import (
+    EMPTY,
+    Annotation,
+    Box,
+    Cuboid2D,
+    Ellipse,
+    Keypoints,
+    Line,
+    Number,
+    Points,
+    Polygon,
+    Record,
+    Ring,
+    Shape,
+    Tag,
+)
+from nucleus_convert.converters.substitutes import substitute
+
+_DECODE_RING = msgspec.json.Decoder(tuple[Ring]).decode
+_DECODE_NUMBERS = msgspec.json.Decoder(tuple[Number, ...]).decode
+
+
+class Common(msgspec.Struct, frozen=True, eq=False):
+    """What sketches have in common: one object for all that say the same.
+
+    Attributes:
+        annotation: all that they say but for their attributes, without shapes and without an id.
+        like: a shape like the one that they have, but for its numbers.
+        kinds: the class of that, and of what stands in for it, if anything does.
+    """
+
+    annotation: Annotation
+    like: Shape
+    kinds: tuple[type[Any], ...]
+
+    def shape(self, numbers: bytes) -> Shape:
+        """The shape of such numbers."""
+        return _MAKERS[self.kinds[0]](numbers, self.like)
+
+
+    def error(self, numbers: bytes) -> float | None:
+        """How far from a shape of such numbers what stands in for it gets, in pixels; None where it is exact."""
+        if self.kinds[0] is not Ellipse:
+            return None
+        _, _, rx, ry, *_ = numbers.split(b",")
+        return ellipse_corners(float(rx), float(ry))[1]
+
+
+class Sketches(Annotation, frozen=True, kw_only=True):
+    """At least one object, each of one shape whose numbers are still text and without an id; nothing else of an item.
+
+    Attributes:
+        commons: what each says, but for numbers and attributes.
+        numbers: of each, as ``repr`` would write them: ``[[x,y,x,y,...]]`` of a polygon (three points at the least), a
+            line (two) or points (one); nothing of a tag; of other shapes all there are, in their order, with commas
+            between. A box or ellipse may be without its rotation.
+        said: the attributes of each, the same object where they are the same; None if none has any.
+    """
+
+    commons: list[Common]
+    numbers: list[bytes]
+    said: list[Mapping[str, Any]] | None
+
+    def drawn(self) -> tuple[Annotation, ...]:
+        """The same objects as any others: with shapes of numbers."""
+        replace = msgspec.structs.replace
+        made: list[Annotation] = []
+        for number, (common, numbers) in enumerate(zip(self.commons, self.numbers, strict=True)):
+            shapes: tuple[Shape, ...] = (common.shape(numbers),)
+            if len(common.kinds) > 1 and (found := substitute(shapes[0])) is not None:
+                shapes += (found[0],)
+            attributes = EMPTY if self.said is None else self.said[number]
+            made.append(replace(common.annotation, shapes=shapes, attributes=attributes))
+        return tuple(made)
+
+
+def drawn(record: Record) -> Record:
+    """The record with annotations as they usually are."""
+    annotations = record.annotations
+    if len(annotations) == 1 and type(annotations[0]) is Sketches:
+        return Record(record.item, annotations[0].drawn())
+    return record
+
+
+def _of_numbers(kind: Callable[..., Shape]) -> Callable[[bytes, Any], Shape]:
+    return lambda numbers, _like: kind(*_DECODE_NUMBERS(b"[%b]" % numbers))
+
+
+_MAKERS: Mapping[type[Any], Callable[[bytes, Any], Shape]] = {
+    Box: _of_numbers(Box),
+    Ellipse: _of_numbers(Ellipse),
+    Cuboid2D: lambda numbers, _: Cuboid2D(_DECODE_NUMBERS(b"[%b]" % numbers)),
+    Polygon: lambda numbers, _: Polygon((_DECODE_RING(numbers),)),
+    Line: lambda numbers, _: Line(_DECODE_RING(numbers)[0]),
+    Points: lambda numbers, _: Points(_DECODE_RING(numbers)[0]),
+    Keypoints: lambda numbers, like: Keypoints(_DECODE_NUMBERS(b"[%b]" % numbers), like.names, like.skeleton),
+    Tag: lambda _, like: like,
+}
+"""Shapes of such numbers, like another."""
