@@ -45,19 +45,24 @@ static PyObject *from_list(PyObject *module, PyObject *list) {
     return made;
 }
 
-/* How many numbers the groups of a compressed string make; -1 if they are not plainly right. */
-static Py_ssize_t count_numbers(const unsigned char *text, Py_ssize_t length) {
-    Py_ssize_t count = 0;
-    int groups = 0;
-    for (Py_ssize_t i = 0; i < length; i++) {
-        unsigned digit = text[i] - 48u;
-        if (digit > 63 || ++groups > MAX_GROUPS) return -1;
-        if (digit < 32) {
-            count++;
-            groups = 0;
-        }
+/* The number whose groups begin at text, and where they end; NULL if it is not plainly one. Behind the end is a NUL. */
+static const unsigned char *number(const unsigned char *text, const unsigned char *end, int64_t *value) {
+    unsigned digit = text[0] - 48u, next = text[1] - 48u, two = digit >> 5;
+    if (two < 2 && !(two && (next & ~31u))) { /* mostly: one group or two, which no processor can foretell */
+        int64_t sign = (int64_t)16 << 5 * two, both = (digit & 31) | (two ? (next & 31) << 5 : 0);
+        *value = (both ^ sign) - sign;
+        return text + 1 + two;
     }
-    return groups ? -1 : count;
+    int64_t found = 0;
+    int shift = 0;
+    do {
+        digit = text < end ? *text++ - 48u : 64;
+        if (digit > 63 || shift == 5 * MAX_GROUPS) return NULL;
+        found |= (int64_t)(digit & 31) << shift;
+        shift += 5;
+    } while (digit & 32);
+    *value = digit & 16 ? found - ((int64_t)1 << shift) : found;
+    return text;
 }
 
 PyDoc_STRVAR(from_text_doc, "from_text(counts) -> bytearray | None: runs of a compressed string");
@@ -73,28 +78,21 @@ static PyObject *from_text(PyObject *module, PyObject *given) {
         length = PyBytes_GET_SIZE(given);
     } else
         Py_RETURN_NONE;
-    Py_ssize_t count = count_numbers(text, length);
-    if (count < 1) Py_RETURN_NONE;
-    PyObject *made = PyByteArray_FromStringAndSize(NULL, count * sizeof(int64_t));
-    if (!made) return NULL;
+    PyObject *made = length ? PyByteArray_FromStringAndSize(NULL, length * sizeof(int64_t)) : Py_NewRef(Py_None);
+    if (!made || !length) return made;
     int64_t *runs = (int64_t *)PyByteArray_AS_STRING(made);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t value = 0;
-        unsigned digit;
-        int shift = 0;
-        do {
-            digit = *text++ - 48u;
-            value |= (int64_t)(digit & 31) << shift;
-            shift += 5;
-        } while (digit & 32);
-        if (digit & 16) value -= (int64_t)1 << shift;
-        if (i > 2) value += runs[i - 2];
-        if (value < 0 || value > MAX_RUN) {
+    Py_ssize_t count = 0;
+    for (const unsigned char *end = text + length; text < end; count++) {
+        int64_t run;
+        text = number(text, end, &run);
+        if (text && count > 2) run += runs[count - 2];
+        if (!text || run < 0 || run > MAX_RUN) {
             Py_DECREF(made);
             Py_RETURN_NONE;
         }
-        runs[i] = value;
+        runs[count] = run;
     }
+    if (PyByteArray_Resize(made, count * sizeof(int64_t)) < 0) Py_CLEAR(made);
     return made;
 }
 
@@ -117,6 +115,13 @@ static PyObject *to_text(PyObject *module, PyObject *given) {
             goto end;
         }
         int64_t left = i > 2 ? runs[i] - runs[i - 2] : runs[i];
+        if (left >= -512 && left < 512) { /* mostly: one group or two, which no processor can foretell */
+            int two = left < -16 || left > 15;
+            out[0] = (char)((left & 31) + 48 + 32 * two);
+            out[1] = (char)((left + 1024) / 32 % 32 + 48); /* as of left >> 5, which C leaves open below 0 */
+            out += 1 + two;
+            continue;
+        }
         int more;
         do {
             int digit = left & 31;
@@ -235,7 +240,7 @@ static PyObject *scanlines(PyObject *module, PyObject *arguments) {
     long long height, width, above, below;
     if (!PyArg_ParseTuple(arguments, "OLLLL:scanlines", &given, &height, &width, &above, &below)) return NULL;
     Py_buffer view;
-    if (height < 1 || height > INT32_MAX || width < 1 || width > INT32_MAX || above < 0 || below < 0 ||
+    if (height < 1 || height > INT32_MAX || width < 1 || width >= INT32_MAX || above < 0 || below < 0 ||
         above > height || below > height - above || !view_runs(given, &view))
         Py_RETURN_NONE;
     const int64_t *runs = view.buf;
