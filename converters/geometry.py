@@ -226,6 +226,13 @@ def _circle(count: int) -> tuple[tuple[float, float], ...]:
     return tuple(cos_sin(360 * i / count) for i in range(count))
 
 
+@lru_cache(maxsize=64)
+def _axes(count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The same, cosines and sines apart."""
+    cosines, sines = zip(*_circle(count), strict=True)
+    return cosines, sines
+
+
 class EllipseRing(NamedTuple):
     """A polygon in place of an ellipse, and how far from the curve it gets, in pixels, at the most."""
 
@@ -262,6 +269,12 @@ def ellipse_ring(
         max_error: distance from the curve to stay within, in pixels, as far as 4096 corners can.
     """
     count, error = ellipse_corners(rx, ry, max_error=max_error)
+    if not rotation and cx and cy:  # the same numbers: what is left out adds nothing, not even a sign
+        upright = [0.0] * (2 * count)
+        cosines, sines = _axes(count)
+        upright[::2] = [cx + rx * c for c in cosines]
+        upright[1::2] = [cy + ry * s for s in sines]
+        return EllipseRing(tuple(upright), error)
     cos, sin = cos_sin(rotation)
     ring: list[float] = []
     add = ring.append

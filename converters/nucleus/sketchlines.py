@@ -82,8 +82,8 @@ class SketchLines:
         ends: list[bytes | None] | None = None
         if said is not None:
             meta = self._assembly.meta
-            ends = [meta(form.pieces, one) if one else None for form, one in zip(forms, said, strict=True)]
-            if ends.count(None) > len(said) - len(list(filter(None, said))):
+            ends = [(meta(form.pieces, one) or b"") if one else None for form, one in zip(forms, said, strict=True)]
+            if b"" in ends:
                 return None
         tag: tuple[str, str | None] | None = None
         for place, form in enumerate(forms):

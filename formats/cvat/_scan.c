@@ -59,6 +59,26 @@ static const char *number(const char *p, char **out, Number *value) {
     return p;
 }
 
+static int is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* The same for a number of two decimals, as nearly all are, without its value; NULL for any other. */
+static inline const char *hundredths(const char *p, char **out) {
+    const char *first = p + (*p == '-'), *point = first;
+    while (is_digit(*point)) point++;
+    if (point == first || point - first > WHOLE_DIGITS || (*first == '0' && point - first > 1)) return NULL;
+    if (*point != '.' || !is_digit(point[1]) || !is_digit(point[2]) || is_digit(point[3])) return NULL;
+    char *o = *out;
+    for (; p < point + 3; p++) *o++ = *p;
+    *out = o - (o[-1] == '0');
+    return p;
+}
+
+static const char *coordinate(const char *p, char **out) {
+    Number value;
+    const char *end = hundredths(p, out);
+    return end ? end : number(p, out, &value);
+}
+
 /* high - low at *out, whole only if both are; 0 where it is not plain. */
 static int difference(const Number *high, const Number *low, char **out) {
     long long value = high->millionths - low->millionths;
@@ -76,14 +96,13 @@ static PyObject *ring(const char *p, const char *end, int least) {
     PyObject *made = PyBytes_FromStringAndSize(NULL, end - p + 4);
     if (!made) return NULL;
     char *begin = PyBytes_AS_STRING(made), *out = begin;
-    Number value;
     int points = 0;
     *out++ = '[';
     *out++ = '[';
     for (;;) {
-        if (!(p = number(p, &out, &value)) || *p++ != ',') goto odd;
+        if (!(p = coordinate(p, &out)) || *p++ != ',') goto odd;
         *out++ = ',';
-        if (!(p = number(p, &out, &value))) goto odd;
+        if (!(p = coordinate(p, &out))) goto odd;
         if (points < 3) points++;
         if (p == end) break;
         if (*p++ != ';') goto odd;
@@ -243,9 +262,9 @@ static int shape(const char *p, const char **next, Elements *elements) {
         while ((unsigned char)*p > ' ' && *p != '=' && *p != '<' && *p != '>' && *p != '"') p++;
         size_t size = p - name;
         if (*p != '=' || p[1] != '"') return 0;
-        const char *value = p += 2;
-        while (*p && *p != '"') p++;
-        if (!*p++) return 0;
+        const char *value = p + 2;
+        if (!(p = strchr(value, '"'))) return 0;
+        p++;
         const char **place = NULL;
         for (int i = 0; i < kind->count; i++)
             if (same(name, size, kind->names[i])) {

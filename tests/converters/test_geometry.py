@@ -201,6 +201,15 @@ def test_ellipse_polygon_stays_within_its_bound(cx, cy, rx, ry, rotation, max_er
         assert abs(((curve - a) * along.conjugate()).imag) <= error + 1e-6
 
 
+@STABLE
+@given(st.one_of(coordinate, st.integers(-9, 9)), coordinate, st.one_of(extent, st.integers(0, 9)), extent)
+def test_an_upright_ellipse_has_the_corners_of_one_turned_all_the_way(
+    cx: float, cy: float, rx: float, ry: float
+) -> None:
+    assert repr(g.ellipse_ring(cx, cy, rx, ry)) == repr(g.ellipse_ring(cx, cy, rx, ry, 360))
+
+
+
 def test_ellipse_polygon_has_the_ends_of_the_axes():
     ring, error = g.ellipse_ring(10, 20, 5, 3)
     assert {(15, 20), (5, 20), (10, 23), (10, 17)} <= set(zip(ring[0::2], ring[1::2], strict=True))
