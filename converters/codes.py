@@ -64,6 +64,10 @@ class Code(StrEnum):
     NOT_VERIFIED = "not-verified"
 
 
+SCORES_BEYOND = "scores that are not within 0 to 1, as confidences are"
+"""What readers find ``Code.OUT_OF_RANGE``; ``check`` has a rule of its own for it."""
+
+
 class Entry(NamedTuple):
     """What a code means. ``text`` may use {what} and {format}."""
 

@@ -20,7 +20,7 @@ from nucleus_convert.converters.checking.catalogue import Code, Level
 from nucleus_convert.converters.checking.consistency import Seen, Whole
 from nucleus_convert.converters.checking.problems import Key, Problems
 from nucleus_convert.converters.checking.records import DUPLICATE_IOU, Checker, checker
-from nucleus_convert.converters.codes import CATALOGUE, Severity
+from nucleus_convert.converters.codes import CATALOGUE, SCORES_BEYOND, Severity
 from nucleus_convert.converters.codes import Code as Finding
 from nucleus_convert.converters.errors import ConvertError, OptionError
 from nucleus_convert.converters.inspecting.statistics import Statistics
@@ -188,7 +188,12 @@ def _look(
             own = own_rules and hasattr(module, "examine")
             if own:
                 run.examine(module, reading, asynchronous=asynchronous)
-            report = Report("skip", log=problems.reader_log(lambda key: not (own and key[0] in OWN)))
+
+            def told(key: Key) -> bool:
+                """Whether a rule tells of a finding of the reader, and better."""
+                return (own and key[0] in OWN) or key[:3:2] == (Finding.OUT_OF_RANGE, SCORES_BEYOND)
+
+            report = Report("skip", log=problems.reader_log(lambda key: not told(key)))
             labels = run.read(module, reading, report)
             if labels is not None:
                 looker = _Looker(
@@ -200,8 +205,8 @@ def _look(
                     )
                 )
                 run.records(labels, looker, report)
-            for finding in report.findings.values():
-                if not (own and finding.code in OWN):
+            for key, finding in report.findings.items():
+                if not told(key):
                     problems.add_finding(finding)
             if writer is not None and not own and labels is not None and looked.error is None:
                 run.upload(labels, writer, writing, report, asynchronous=asynchronous)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from nucleus_convert.formats.jsonstream import JsonDocument
 _ROBOFLOW = "*/_annotations.coco.json"
 _NOT_COCO = ("dataset.json", "report.json", "taxonomies.json")
 _FULLEST_FIRST = ("person_keypoints", "instances", "stuff", "captions", "labels", "image_info")
+_BLOCKS = 2
+"""Of results to look for a row that is JSON in: the first may end with one that is none."""
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -112,10 +115,14 @@ def _sniff_file(path: Path) -> str | None:
 
 
 def _sniff_results(document: JsonDocument) -> str | None:
+    lacking = "an empty array"
     for member in document.members():
-        for rows in member.rows(_RAWS):
-            row = wire.verbatim(rows.raw(0))
-            if isinstance(row, dict) and "image_id" in row:
-                return None
-            return "an array whose first element has no 'image_id'"
-    return "an empty array"
+        for rows in itertools.islice(member.rows(_RAWS), _BLOCKS):
+            good = next((i for i, probe in enumerate(rows.probes) if not isinstance(probe, Exception)), None)
+            if good is not None:
+                row = wire.verbatim(rows.raw(good))
+                found = isinstance(row, dict) and "image_id" in row
+                return None if found else "an array whose first element has no 'image_id'"
+            lacking = "an array whose first elements are no JSON"
+        break
+    return lacking

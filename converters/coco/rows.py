@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters.coco.reserved import RESERVED, restore_annotation
-from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.codes import SCORES_BEYOND, Code
 from nucleus_convert.converters.errors import ConvertError, DanglingReferenceError, SchemaError, Where
 from nucleus_convert.converters.model import (
     Annotation,
@@ -508,10 +508,10 @@ class RowReader:
 
     def _beyond(self, place: str, item: Item, report: Report) -> None:
         """Tell of a score that is none; a file may have a million."""
-        code, what, where = Code.OUT_OF_RANGE, "scores that are not within 0 to 1, as confidences are", None
-        if report.wants_example(code, what, "coco"):
+        where = None
+        if report.wants_example(Code.OUT_OF_RANGE, SCORES_BEYOND, "coco"):
             where = Where(file=self.file, path=f"{place}.score", item=str(item.path or item.id))
-        report.add(code, what, format="coco", where=where)
+        report.add(Code.OUT_OF_RANGE, SCORES_BEYOND, format="coco", where=where)
 
     def _crowd(self, fields: dict[str, Any], place: str, extras: dict[str, Any]) -> bool | None:
         if "iscrowd" not in fields:

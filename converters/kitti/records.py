@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nucleus_convert.converters import imagefile
-from nucleus_convert.converters.codes import Code
+from nucleus_convert.converters.codes import SCORES_BEYOND, Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, Where
 from nucleus_convert.converters.filenames import inside
 from nucleus_convert.converters.kitti import raw, semantics, side
@@ -279,8 +279,8 @@ class _Reader:
             where = Where(file=str(path), line=row.line)
             self.report.add(Code.DOUBTFUL_BOX, "of negative size", format=FORMAT, where=where)
         if self.source.meaning.scores and row.score is not None and not 0 <= row.score <= 1:
-            where, what = Where(file=str(path), line=row.line), "scores that are not within 0 to 1, as confidences are"
-            self.report.add(Code.OUT_OF_RANGE, what, format=FORMAT, where=where)
+            where = Where(file=str(path), line=row.line)
+            self.report.add(Code.OUT_OF_RANGE, SCORES_BEYOND, format=FORMAT, where=where)
         if row.values[1] not in (-1, 0, 1, 2, 3):
             where = Where(file=str(path), line=row.line)
             self.report.add(Code.OUT_OF_RANGE, "occlusion that is not -1 to 3", format=FORMAT, where=where)

@@ -864,6 +864,13 @@ def test_an_image_that_is_no_json_takes_its_annotations_along(tmp_path: Path) ->
     assert (balance["item"]["skipped"], balance["object"]["skipped"]) == (1, 1)
 
 
+@pytest.mark.parametrize("results", [False, True])
+def test_the_format_is_known_although_the_first_row_is_no_json(tmp_path: Path, results: bool) -> None:
+    rows = [row(score=float("nan")), row(id=2)]
+    value: Any = rows if results else document(*rows, images=[{**IMAGE, "x": float("nan")}, {**IMAGE, "id": 2}])
+    assert coco.sniff(save(value, tmp_path / "a.json")) is None
+
+
 def test_every_row_may_be_no_json(tmp_path: Path) -> None:
     whole = json.dumps(document(*[row(id=i, area=float("nan")) for i in range(500)])).encode()
     report = Report("skip")

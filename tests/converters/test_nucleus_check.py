@@ -700,6 +700,7 @@ def test_another_format_as_an_upload(tmp_path: Path) -> None:
     assert problems.count(Code.DUPLICATE_REFERENCE_ID) == 1
     assert problems.count(Code.CONFIDENCE_RANGE) == 1
     assert problems.count("metadata-as-string") == 1  # the writer sees to it, and says so
+    assert problems.count("out-of-range") == 0  # of the reader, and the same score
     assert problems.count(Code.LOCAL_FILE) == 0
     assert not any(where.file for problem in problems.sorted() for where in problem.examples)
     assert looks.check(path).problems.count(Code.DUPLICATE_REFERENCE_ID) == 0
