@@ -237,9 +237,10 @@ def _paired(expected: Sequence[Annotation], actual: Sequence[Annotation]) -> Ite
     return zip(expected, actual, strict=False)
 
 
-def _look(annotation: Annotation) -> frozenset[type[Any]]:
-    """The kinds of an annotation's shapes, but for those that were added: by these a target keeps them apart."""
-    return frozenset(map(type, annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]))
+def _look(annotation: Annotation) -> tuple[bool, frozenset[type[Any]]]:
+    """By what a target keeps annotations apart: a model's from people's, kinds of shapes but for those added."""
+    drawn = annotation.shapes[: len(annotation.shapes) - len(annotation.derived)]
+    return annotation.is_prediction, frozenset(map(type, drawn))
 
 
 def _annotation(expected: Annotation, actual: Annotation, target: str, rules: Rules) -> Iterator[Difference]:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+import nucleus_convert
 from nucleus_convert.converters import ir, masks, verify
 from nucleus_convert.converters.errors import MalformedFileError, VerifyError
 from nucleus_convert.converters.labelset import LabelSet, from_records
@@ -346,3 +347,19 @@ def test_output_that_cannot_be_read_is_an_error_of_ours(boxes: Callable[[int], L
 
     with pytest.raises(VerifyError, match="cannot be read back: not JSON"):
         verify.verify(boxes(2), LabelSet(boxes(2).header, broken, size=2), ALL, sample=None)
+
+
+def test_predictions_may_be_kept_apart_from_what_people_drew(tmp_path: Path) -> None:
+    """COCO has a file of its own for them; without ids only their place would tell which is which."""
+    guess = Annotation(label="a", shapes=(Box(1, 1, 2, 2),), predicted=True, confidence=0.5)
+    drawn = Annotation(label="a", shapes=(Box(3, 3, 4, 4),))
+    record = Record(Item(id=1, path="a.jpg", width=10, height=10), (guess, drawn))
+    nucleus_convert.write(from_records(Header(labels=(Label(name="a"),)), [record]), tmp_path / "out", "coco")
+    read = next(iter(nucleus_convert.read(tmp_path / "out", "coco")))
+    assert [(one.is_prediction, one.shapes[0]) for one in read.annotations] == [
+        (False, drawn.shapes[0]),
+        (True, guess.shapes[0]),
+    ]
+    assert not list(differences(record, Record(record.item, (drawn, guess)), ALL))
+    swapped = [msgspec.structs.replace(one, shapes=other.shapes) for one, other in ((drawn, guess), (guess, drawn))]
+    assert len(list(differences(record, Record(record.item, tuple(swapped)), ALL))) == 8  # four sides of two boxes
