@@ -80,11 +80,13 @@ class Sketched(msgspec.Struct, frozen=True, eq=False):
     """What to do with sketches that have something in common.
 
     Attributes:
+        key: what the plan depends on.
         plan: as for any other annotation.
         after: what they have in common with something that stands in for their shape; None if nothing has to.
         what: that, in the report's words.
     """
 
+    key: _Key
     plan: _Plan
     after: Common | None
     what: str
@@ -153,6 +155,8 @@ class Fit:
                 return self._sketches(record, only, report)
             if type(only) is Boxes:
                 return self._boxes(record, only, report)
+        elif Sketches in map(type, record.annotations) and (report.logging or not self._know(record)):
+            record = without_sketches(record)
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
@@ -164,7 +168,11 @@ class Fit:
         untouched = False
         outlines = self._outlines
         for i, annotation in enumerate(record.annotations):
-            if type(annotation) is Outline:
+            sketched: Any = None
+            if type(annotation) is Sketches:
+                sketched = self._commons.get(annotation.commons[0]) or self._sketched(annotation.commons[0])
+                key = sketched.key
+            elif type(annotation) is Outline:
                 key = outlines.get(annotation.crowd) or self._outlined(annotation)
                 if key is last and untouched:
                     continue
@@ -201,7 +209,12 @@ class Fit:
             if planned.shapes or planned.dropped:
                 if type(annotation) is Outline:
                     annotation = annotation.drawn()
-                changed = self._change(annotation, planned, item, report)
+                changed: Annotation | None
+                if type(annotation) is Sketches:
+                    changed = msgspec.structs.replace(annotation, commons=[sketched.after])
+                    self._stands_in(sketched, item, sketched.after.error(annotation.numbers[0]), report)
+                else:
+                    changed = self._change(annotation, planned, item, report)
                 if annotations is None:
                     annotations = list(record.annotations[:i])
                 if changed is not None:
@@ -286,6 +299,11 @@ class Fit:
             return Record(item, (sketches,))
         return record if item is record.item else Record(item, record.annotations)
 
+    def _know(self, record: Record) -> bool:
+        """Whether no sketch of a record has to be drawn."""
+        sketches = [one for one in record.annotations if type(one) is Sketches]
+        return all(self._commons.get(one.commons[0]) or self._sketched(one.commons[0]) for one in sketches)
+
     def _sketched(self, common: Common) -> Sketched | None:
         """What to do with sketches that have this in common; None if they have to be drawn."""
         if common in self._commons:
@@ -294,7 +312,8 @@ class Fit:
         extras = annotation.extras
         foreign = not self._extras and bool(extras) and (self.spec.name not in extras or len(extras) > 1)
         look = not drawable(shape, self.spec)
-        plan = self._planned((look, foreign, self._values(annotation)), annotation)
+        key = look, foreign, self._values(annotation)
+        plan = self._planned(key, annotation)
         after, what = None, ""
         if look and self._travels(shape) and (found := substitute(shape)) is not None and drawable(found[0], self.spec):
             new = found[0]
@@ -304,7 +323,7 @@ class Fit:
         if len(self._commons) >= _MANY_COMMONS:
             self._commons.clear()
         undrawn = annotation.label is not None and not plan.dropped and (after is not None or not look)
-        made = self._commons[common] = Sketched(plan, after, what) if undrawn else None
+        made = self._commons[common] = Sketched(key, plan, after, what) if undrawn else None
         return made
 
     def _stands_in(self, one: Sketched, item: Item, error: float | None, report: Report) -> None:

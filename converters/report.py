@@ -110,7 +110,9 @@ class Ledger:
             if outlined == len(annotations):
                 return
         for annotation in annotations:
-            if type(annotation) is not Outline:
+            if type(annotation) is Sketches:
+                self._sketched += annotation.commons
+            elif type(annotation) is not Outline:
                 counts[tuple(map(type, annotation.shapes))] += 1
 
     def _count_sketches(self) -> None:
