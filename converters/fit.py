@@ -81,11 +81,13 @@ class Sketched(msgspec.Struct, frozen=True, eq=False):
     """What to do with sketches that have something in common.
 
     Attributes:
+        key: what the plan depends on.
         plan: as for any other annotation.
         after: what they have in common with something that stands in for their shape; None if nothing has to.
         what: that, in the report's words.
     """
 
+    key: _Key
     plan: _Plan
     after: Common | None
     what: str
@@ -154,6 +156,10 @@ class Fit:
                 return self._sketches(record, only, report)
             if type(only) is Boxes:
                 return self._boxes(record, only, report)
+        elif Sketches in map(type, record.annotations) and (report.logging or not self._know(record)):
+            record = without_sketches(record)
+        if Outlines in map(type, record.annotations) and not self._holds_outlines(record):
+            record = all_drawn(record)
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
@@ -164,11 +170,13 @@ class Fit:
         alike = 0  # annotations in a row that are dealt with alike, so far
         for i, annotation in enumerate(record.annotations):
             count = 1
+            sketched: Any = None
             if type(annotation) is Outlines:
                 planned, key = self._outlines.get(annotation.source) or self._outlined(annotation)
-                if planned.shapes or planned.dropped:
-                    return self(all_drawn(record), report)
                 count = len(annotation.ids)
+            elif type(annotation) is Sketches:
+                sketched = self._commons.get(annotation.commons[0]) or self._sketched(annotation.commons[0])
+                planned, key = sketched.plan, sketched.key
             else:
                 shapes = annotation.shapes
                 look = not shapes
@@ -200,7 +208,12 @@ class Fit:
             alike += count
             last = key
             if planned.shapes or planned.dropped:
-                changed = self._change(annotation, planned, item, report)
+                changed: Annotation | None
+                if type(annotation) is Sketches:
+                    changed = msgspec.structs.replace(annotation, commons=[sketched.after])
+                    self._stands_in(sketched, item, sketched.after.error(annotation.numbers[0]), report)
+                else:
+                    changed = self._change(annotation, planned, item, report)
                 if annotations is None:
                     annotations = list(record.annotations[:i])
                 if changed is not None:
@@ -215,6 +228,12 @@ class Fit:
             self._drop_empty(item, report)
             return None
         return Record(item, tuple(annotations))
+
+    def _holds_outlines(self, record: Record) -> bool:
+        """Whether the target can hold a record's outlines as they are."""
+        outlines = [one for one in record.annotations if type(one) is Outlines]
+        plans = [(self._outlines.get(one.source) or self._outlined(one))[0] for one in outlines]
+        return not any(plan.shapes or plan.dropped for plan in plans)
 
     def _outlined(self, outlines: Outlines) -> tuple[_Plan, _Key]:
         """The plan for outlines of a source, and what it depends on: all are objects of the same fields."""
@@ -287,6 +306,11 @@ class Fit:
             return Record(item, (sketches,))
         return record if item is record.item else Record(item, record.annotations)
 
+    def _know(self, record: Record) -> bool:
+        """Whether no sketch of a record has to be drawn."""
+        sketches = [one for one in record.annotations if type(one) is Sketches]
+        return all(self._commons.get(one.commons[0]) or self._sketched(one.commons[0]) for one in sketches)
+
     def _sketched(self, common: Common) -> Sketched | None:
         """What to do with sketches that have this in common; None if they have to be drawn."""
         if common in self._commons:
@@ -295,7 +319,8 @@ class Fit:
         extras = annotation.extras
         foreign = not self._extras and bool(extras) and (self.spec.name not in extras or len(extras) > 1)
         look = not drawable(shape, self.spec)
-        plan = self._planned((look, foreign, self._values(annotation)), annotation)
+        key = look, foreign, self._values(annotation)
+        plan = self._planned(key, annotation)
         after, what = None, ""
         if look and self._travels(shape) and (found := substitute(shape)) is not None and drawable(found[0], self.spec):
             new = found[0]
@@ -305,7 +330,7 @@ class Fit:
         if len(self._commons) >= _MANY_COMMONS:
             self._commons.clear()
         undrawn = annotation.label is not None and not plan.dropped and (after is not None or not look)
-        made = self._commons[common] = Sketched(plan, after, what) if undrawn else None
+        made = self._commons[common] = Sketched(key, plan, after, what) if undrawn else None
         return made
 
     def _stands_in(self, one: Sketched, item: Item, error: float | None, report: Report) -> None:

@@ -107,6 +107,8 @@ class Ledger:
         for annotation in annotations:
             if type(annotation) is Outlines:
                 counts[_OUTLINED] += len(annotation.ids)
+            elif type(annotation) is Sketches:
+                self._sketched += annotation.commons
             else:
                 counts[tuple(map(type, annotation.shapes))] += 1
 

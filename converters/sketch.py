@@ -1,8 +1,8 @@
 """All objects of an item in one, as the text they were read from: the short way for objects without ids.
 
-As with outlines (:mod:`outline`), a record may hold one :class:`Sketches` in place of its annotations only where a
-writer asked for it (:meth:`LabelSet.outlined`) and every step on the way says that it knows it. What comes of it is the
-same.
+As with outlines (:mod:`outline`), a record may hold one :class:`Sketches` in place of its annotations, or beside others
+that have no ids either some of one object each, only where a writer asked for it (:meth:`LabelSet.outlined`) and every
+step on the way says that it knows them. What comes of it is the same.
 """
 
 from __future__ import annotations
@@ -53,6 +53,14 @@ class Common(msgspec.Struct, frozen=True, eq=False):
         return _MAKERS[self.kinds[0]](numbers, self.like)
 
 
+    def drawn(self, numbers: bytes, attributes: Mapping[str, Any]) -> Annotation:
+        """An annotation as any other: with a shape of such numbers, and what stands in for it."""
+        shape = self.shape(numbers)
+        shapes: tuple[Shape, ...] = (shape,)
+        if len(self.kinds) > 1 and (found := substitute(shape)) is not None:
+            shapes = (shape, found[0])
+        return msgspec.structs.replace(self.annotation, shapes=shapes, attributes=attributes)
+
     def error(self, numbers: bytes) -> float | None:
         """How far from a shape of such numbers what stands in for it gets, in pixels; None where it is exact."""
         if self.kinds[0] is not Ellipse:
@@ -62,7 +70,9 @@ class Common(msgspec.Struct, frozen=True, eq=False):
 
 
 class Sketches(Annotation, frozen=True, kw_only=True):
-    """At least one object, each of one shape whose numbers are still text and without an id; nothing else of an item.
+    """At least one object, each of one shape whose numbers are still text and without an id.
+
+    Either all objects of an item, or one that is no tag.
 
     Attributes:
         commons: what each says, but for numbers and attributes.
@@ -78,23 +88,22 @@ class Sketches(Annotation, frozen=True, kw_only=True):
 
     def drawn(self) -> tuple[Annotation, ...]:
         """The same objects as any others: with shapes of numbers."""
-        replace = msgspec.structs.replace
-        made: list[Annotation] = []
-        for number, (common, numbers) in enumerate(zip(self.commons, self.numbers, strict=True)):
-            shapes: tuple[Shape, ...] = (common.shape(numbers),)
-            if len(common.kinds) > 1 and (found := substitute(shapes[0])) is not None:
-                shapes += (found[0],)
-            attributes = EMPTY if self.said is None else self.said[number]
-            made.append(replace(common.annotation, shapes=shapes, attributes=attributes))
-        return tuple(made)
+        said = [EMPTY] * len(self.commons) if self.said is None else self.said
+        every = zip(self.commons, self.numbers, said, strict=True)
+        return tuple([common.drawn(numbers, attributes) for common, numbers, attributes in every])
 
 
 def drawn(record: Record) -> Record:
     """The record with annotations as they usually are."""
-    annotations = record.annotations
-    if len(annotations) == 1 and type(annotations[0]) is Sketches:
-        return Record(record.item, annotations[0].drawn())
-    return record
+    if not any(type(annotation) is Sketches for annotation in record.annotations):
+        return record
+    made: list[Annotation] = []
+    for annotation in record.annotations:
+        if type(annotation) is Sketches:
+            made += annotation.drawn()
+        else:
+            made.append(annotation)
+    return Record(record.item, tuple(made))
 
 
 def _of_numbers(kind: Callable[..., Shape]) -> Callable[[bytes, Any], Shape]:

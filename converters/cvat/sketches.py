@@ -18,7 +18,7 @@ from nucleus_convert.converters.cvat.items import read_item
 from nucleus_convert.converters.cvat.objects import CORNERS, KINDS, Objects, Said
 from nucleus_convert.converters.cvat.skeletons import Skeletons
 from nucleus_convert.converters.errors import ConvertError
-from nucleus_convert.converters.model import EMPTY, Annotation, Item, Record
+from nucleus_convert.converters.model import EMPTY, Annotation, Item, Record, Tag
 from nucleus_convert.converters.sketch import Common, Sketches
 from nucleus_convert.formats import cvat as wire
 from nucleus_convert.formats.cvat import Node
@@ -126,9 +126,7 @@ class Reader:
                     others.append(_Other(numbers[place], item, annotations, place))
                     annotations.append(_PLACE)
                 else:
-                    some = None if said is None else said[place : place + 1]
-                    one = Sketches(commons=[common], numbers=[numbers[place]], said=some)
-                    annotations += one.drawn()
+                    annotations.append(_alone(common, numbers[place], EMPTY if said is None else said[place]))
         if others:
             self._read(others)
         return [Record(item, tuple(annotations)) for item, annotations in zip(items, objects, strict=True)]
@@ -239,6 +237,13 @@ class _Other(NamedTuple):
     item: Item
     annotations: list[Annotation]
     place: int
+
+
+def _alone(common: Common, numbers: bytes, attributes: Mapping[str, Any]) -> Annotation:
+    """One beside others that are no sketches."""
+    if common.kinds == (Tag,):
+        return common.drawn(numbers, attributes)
+    return Sketches(commons=[common], numbers=[numbers], said=[attributes] if attributes else None)
 
 
 _PLACE = Annotation()

@@ -141,6 +141,7 @@ class Stretch:
         straight = settings.straight
         used: set[str] = set()
         append, packer = self.annotations.append, self.packer
+        sketched = Sketches in map(type, record.annotations)
         numbered: bool | None = None
         quoted: bytes | None = None
         nameless: bool | None = None
@@ -154,6 +155,16 @@ class Stretch:
                 self._both += len(annotation.ids)
                 ordinal += len(annotation.ids) - 1
                 continue
+            if sketched and type(annotation) is Sketches:
+                if quoted is None:
+                    quoted = ENCODER.encode(reference)
+                line = self.makers.sketches.lines(annotation, quoted, ordinal + 1)
+                if line is not None:
+                    append(line.text)
+                    self._sketched += annotation.commons
+                    self.missing_id(f"{annotation.commons[0].annotation.label}-{ordinal + 1:04}", item)
+                    continue
+                (annotation,) = annotation.drawn()
             shapes = annotation.shapes
             label: Any = annotation.label
             more: Any = None
@@ -205,7 +216,7 @@ class Stretch:
                 or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
             ):
                 if canvas is None:
-                    canvas = Canvas(self, singly(record), reference, used)
+                    canvas = Canvas(self, singly(without_sketches(record)), reference, used)
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
@@ -241,7 +252,7 @@ class Stretch:
                 or annotation.class_pdf is not None
             ):
                 if canvas is None:
-                    canvas = Canvas(self, singly(record), reference, used)
+                    canvas = Canvas(self, singly(without_sketches(record)), reference, used)
                 if more is not None:
                     canvas.draw(annotation, ordinal)
                     continue

