@@ -200,14 +200,10 @@ def _pixels(row: Any, key: str, extras: dict[str, Any], where: Where) -> int | N
 class CocoSource:
     """Reads the records of items ``start`` to ``stop``. Picklable."""
 
-    def __init__(self, images: Images, parts: list[Part], outlines: bool = False) -> None:
+    def __init__(self, images: Images, parts: list[Part], *, outlines: bool = False) -> None:
         self.images = images
         self.parts = parts
         self.outlines = outlines
-        self._thread: ThreadPoolExecutor | None = None
-
-    def __reduce__(self) -> Any:
-        return CocoSource, (self.images, self.parts, self.outlines)
 
     def outlined(self) -> CocoSource:
         """The same, with plain objects as :class:`outline.Outlines`, if they can be told here."""
@@ -232,13 +228,13 @@ class CocoSource:
             for stretch in stretches:
                 yield stretch, self._rows(stretch)
             return
-        self._thread = thread = self._thread or ThreadPoolExecutor(1, "reading")
-        reading = thread.submit(self._rows, stretches[0])
-        for stretch, following in itertools.zip_longest(stretches, stretches[1:]):
-            rows = reading.result()
-            if following is not None:
-                reading = thread.submit(self._rows, following)
-            yield stretch, rows
+        with ThreadPoolExecutor(1, "reading") as thread:
+            reading = thread.submit(self._rows, stretches[0])
+            for stretch, following in itertools.zip_longest(stretches, stretches[1:]):
+                rows = reading.result()
+                if following is not None:
+                    reading = thread.submit(self._rows, following)
+                yield stretch, rows
 
     def _rows(self, stretch: range) -> list[PartRows]:
         return [PartRows(part, stretch.start, stretch.stop, outlines=self.outlines) for part in self.parts]
