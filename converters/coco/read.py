@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ from nucleus_convert.formats.cocorows import PlainRows, plain_rows, reads_plain_
 from nucleus_convert.formats.rows import RowFile, RowIndex
 
 _IMAGE_KEYS = frozenset({"id", "file_name", "width", "height", RESERVED})
-_STRETCH = 32
+_STRETCH = 64
 """Items whose rows are looked up together."""
 
 
@@ -212,32 +211,13 @@ class CocoSource:
     def __call__(self, report: Report, start: int, stop: int | None) -> Iterator[Record]:
         """Yield the records; images and annotations that are wrong go through ``report.reject``."""
         stop = len(self.images) if stop is None else min(stop, len(self.images))
-        for stretch, rows in self._stretches(start, stop):
-            for which, raw in enumerate(self.images.rows(stretch.start, stretch.stop)):
-                record = self._record(stretch[which], raw, rows, which, report)
+        for first in range(start, stop, _STRETCH):
+            last = min(first + _STRETCH, stop)
+            rows = [PartRows(part, first, last, outlines=self.outlines) for part in self.parts]
+            for which, raw in enumerate(self.images.rows(first, last)):
+                record = self._record(first + which, raw, rows, which, report)
                 if record is not None:
                     yield record
-
-    def _stretches(self, start: int, stop: int) -> Iterator[tuple[range, list[PartRows]]]:
-        """A few items at a time, with their rows. Those of the next are read while these are made use of.
-
-        Only where the compiled module reads them: a thread that runs Python would wait for this one, and this for it.
-        """
-        stretches = [range(first, min(first + _STRETCH, stop)) for first in range(start, stop, _STRETCH)]
-        if not self.outlines or len(stretches) < 2:
-            for stretch in stretches:
-                yield stretch, self._rows(stretch)
-            return
-        with ThreadPoolExecutor(1, "reading") as thread:
-            reading = thread.submit(self._rows, stretches[0])
-            for stretch, following in itertools.zip_longest(stretches, stretches[1:]):
-                rows = reading.result()
-                if following is not None:
-                    reading = thread.submit(self._rows, following)
-                yield stretch, rows
-
-    def _rows(self, stretch: range) -> list[PartRows]:
-        return [PartRows(part, stretch.start, stretch.stop, outlines=self.outlines) for part in self.parts]
 
     def _record(self, number: int, raw: bytes, rows: list[PartRows], which: int, report: Report) -> Record | None:
         try:
