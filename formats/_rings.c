@@ -22,8 +22,8 @@ static const char *skip(const char *p) {
 }
 
 /* The JSON number at p: its value and its end, or NULL. Few digits over a power of ten are exact; the rest CPython
- * reads, or, where that may not be called, they are `hard`. */
-static const char *number(const char *p, double *value, int *hard) {
+ * reads. */
+static const char *number(const char *p, double *value) {
     const char *start = p;
     long long digits = 0;
     int count = 0, decimals = 0, plain = 1;
@@ -51,10 +51,6 @@ static const char *number(const char *p, double *value, int *hard) {
         *value = *start == '-' ? -size : size;
         return p;
     }
-    if (hard) {
-        *hard = 1;
-        return NULL;
-    }
     char *end;
     *value = PyOS_string_to_double(start, &end, NULL);
     if (PyErr_Occurred()) {
@@ -71,7 +67,7 @@ typedef struct {
 } Extent;
 
 /* Looks over the JSON array of rings at p; its end, or NULL if it is not plainly one. */
-static const char *look_over(const char *p, Extent *extent, int *hard) {
+static const char *look_over(const char *p, Extent *extent) {
     *extent = (Extent){0, INFINITY, INFINITY, -INFINITY, -INFINITY};
     if (*p++ != '[') return NULL;
     for (;;) {
@@ -80,10 +76,10 @@ static const char *look_over(const char *p, Extent *extent, int *hard) {
         p = skip(p);
         if (*p++ != '[') return NULL;
         for (;;) {
-            if (!(p = number(skip(p), &x, hard))) return NULL;
+            if (!(p = number(skip(p), &x))) return NULL;
             p = skip(p);
             if (*p++ != ',') return NULL;
-            if (!(p = number(skip(p), &y, hard))) return NULL;
+            if (!(p = number(skip(p), &y))) return NULL;
             p = skip(p);
             if (!points++) first_x = x, first_y = y;
             if (x < extent->left) extent->left = x;
@@ -102,10 +98,10 @@ static const char *look_over(const char *p, Extent *extent, int *hard) {
 }
 
 /* The four numbers of a box at p; their end with any space behind, or NULL. */
-static const char *four(const char *p, double box[4], int *hard) {
+static const char *four(const char *p, double box[4]) {
     for (int i = 0; i < 4; i++) {
         if (i && *p++ != ',') return NULL;
-        if (!(p = number(skip(p), &box[i], hard))) return NULL;
+        if (!(p = number(skip(p), &box[i]))) return NULL;
         p = skip(p);
     }
     return p;
@@ -198,9 +194,8 @@ static const char *mask(const char *p) {
     return *p == '}' && seen == 3 ? p + 1 : NULL;
 }
 
-/* The end of the plain row at p, or NULL. Unless `proper`, also of one whose region is a mask or any arrays of numbers.
- * With `hard`, nothing of Python is called, and NULL is no answer where that is set. */
-static const char *plain_row(const char *p, Row *row, int proper, int *hard) {
+/* The end of the plain row at p, or NULL. Unless `proper`, also of one whose region is a mask or any arrays of numbers. */
+static const char *plain_row(const char *p, Row *row, int proper) {
     enum { SEGMENTATION = 1, AREA = 2, ISCROWD = 4, IMAGE_ID = 8, BBOX = 16, CATEGORY_ID = 32, ID = 64, ALL = 127 };
     static const struct {
         const char *name;
@@ -226,7 +221,7 @@ static const char *plain_row(const char *p, Row *row, int proper, int *hard) {
         switch (key) {
         case SEGMENTATION:
             row->rings.start = p;
-            row->rings.end = p = proper ? look_over(p, &row->extent, hard) : *p == '{' ? mask(p) : arrays(p);
+            row->rings.end = p = proper ? look_over(p, &row->extent) : *p == '{' ? mask(p) : arrays(p);
             break;
         case AREA:
             value.end = p = numeral(p);
@@ -239,7 +234,7 @@ static const char *plain_row(const char *p, Row *row, int proper, int *hard) {
         case BBOX:
             if (*p != '[') return NULL;
             row->box.start = p + 1;
-            row->box.end = p = four(p + 1, row->edges, hard);
+            row->box.end = p = four(p + 1, row->edges);
             p = p && *p == ']' ? p + 1 : NULL;
             break;
         case CATEGORY_ID:
@@ -294,10 +289,10 @@ static Stretch within(Span span, const char *begin) {
     return (Stretch){(int)(span.start - begin), (int)(span.end - begin)};
 }
 
-/* Looks at a row of this length; whether it is plain, and if so, what it says. For `hard` see plain_row. */
-static int tell(const char *begin, int length, Told *told, long long *category, double *difference, int *hard) {
+/* Looks at a row of this length; whether it is plain, and if so, what it says. */
+static int tell(const char *begin, int length, Told *told, long long *category, double *difference) {
     Row row;
-    const char *end = plain_row(begin, &row, 1, hard);
+    const char *end = plain_row(begin, &row, 1);
     *told = (Told){0};
     *category = 0;
     *difference = 0;
@@ -311,8 +306,6 @@ static int tell(const char *begin, int length, Told *told, long long *category, 
     *difference = gap(&row.extent, row.edges);
     return 1;
 }
-
-#define HARD 2 /* whether a row is plain is not known yet */
 
 PyDoc_STRVAR(coco_read_doc, "coco_read(descriptor, offsets, lengths) -> (data, told, ...) | None; see cocorows.py");
 
@@ -352,22 +345,14 @@ static PyObject *coco_read(PyObject *module, PyObject *arguments) {
     double *gaps = (double *)PyBytes_AS_STRING(made[GAPS]);
     Py_BEGIN_ALLOW_THREADS
     complete = read_all(descriptor, offset, length, count, data);
+    Py_END_ALLOW_THREADS
     starts[0] = 0;
     for (Py_ssize_t i = 0; complete && i < count; i++) {
-        int hard = 0;
         starts[i + 1] = starts[i] + length[i] + 1;
-        plain[i] = tell(data + starts[i], length[i], &told[i], &categories[i], &gaps[i], &hard);
-        if (hard) plain[i] = HARD;
+        plain[i] = tell(data + starts[i], length[i], &told[i], &categories[i], &gaps[i]);
         told[i].start = starts[i];
         ids[i] = told[i].id;
     }
-    Py_END_ALLOW_THREADS
-    for (Py_ssize_t i = 0; complete && i < count; i++)
-        if (plain[i] == HARD) {
-            plain[i] = tell(data + starts[i], length[i], &told[i], &categories[i], &gaps[i], NULL);
-            told[i].start = starts[i];
-            ids[i] = told[i].id;
-        }
     if (!complete)
         result = Py_NewRef(Py_None);
     else
@@ -408,7 +393,7 @@ static PyObject *coco_rows(PyObject *module, PyObject *arguments) {
     }
     long long last = -1;
     Row row;
-    while (!failed && count < most && (next = plain_row(p, &row, 0, NULL))) {
+    while (!failed && count < most && (next = plain_row(p, &row, 0))) {
         ((long long *)out[OFFSET])[count] = base + (p - begin);
         ((int *)out[LENGTH])[count] = (int)(next - p);
         ((long long *)out[IMAGE])[count] = value_of(row.image);
