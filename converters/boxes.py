@@ -1,8 +1,4 @@
-"""All objects of an item in one, where each is a plain box: the short way for data sets of many small files.
-
-As with outlines (:mod:`outline`), a record may hold one :class:`Boxes` in place of its annotations only where a writer
-asked for it (:meth:`LabelSet.outlined`) and every step on the way says that it knows it. What comes of it is the same.
-"""
+"""All objects of an item in one, where each is a plain box: for data sets of many small files (see :mod:`several`)."""
 
 from __future__ import annotations
 
@@ -11,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from nucleus_convert.converters.model import Annotation, Box, Number, Record
+from nucleus_convert.converters.several import Several
 
 
-class Boxes(Annotation, frozen=True, kw_only=True):
+class Boxes(Several, frozen=True, kw_only=True):
     """At least one object, each of one box that is not rotated, in whole pixels; nothing else of an item.
 
     What objects have in common besides is worked out once, by identity: who makes them gives those that are alike the
@@ -46,9 +43,3 @@ def boxes_of(record: Record) -> Boxes | None:
     if len(annotations) == 1 and type(annotations[0]) is Boxes:
         return annotations[0]
     return None
-
-
-def drawn(record: Record) -> Record:
-    """The record with annotations as they usually are."""
-    boxes = boxes_of(record)
-    return record if boxes is None else Record(record.item, boxes.drawn())

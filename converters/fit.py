@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from nucleus_convert.converters.boxes import Boxes, drawn
+from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import Where
 from nucleus_convert.converters.labelset import LabelSet
@@ -37,7 +37,6 @@ from nucleus_convert.converters.model import (
 )
 from nucleus_convert.converters.nearest import approximate, describe, drawable, extent_rank, features_of
 from nucleus_convert.converters.outline import Outlines
-from nucleus_convert.converters.outline import drawn as all_drawn
 from nucleus_convert.converters.protocol import (
     ANNOTATION_FEATURES,
     HEADER_FEATURES,
@@ -48,8 +47,8 @@ from nucleus_convert.converters.protocol import (
     Spec,
 )
 from nucleus_convert.converters.report import EXAMPLES, Finding, Report
+from nucleus_convert.converters.several import drawn
 from nucleus_convert.converters.sketch import Common, Sketches
-from nucleus_convert.converters.sketch import drawn as without_sketches
 from nucleus_convert.converters.substitutes import substitute
 
 _MANY_PLANS = 1000
@@ -157,9 +156,9 @@ class Fit:
             if type(only) is Boxes:
                 return self._boxes(record, only, report)
         elif Sketches in map(type, record.annotations) and (report.logging or not self._know(record)):
-            record = without_sketches(record)
+            record = drawn(record)
         if Outlines in map(type, record.annotations) and not self._holds_outlines(record):
-            record = all_drawn(record)
+            record = drawn(record)
         spec = self.spec
         item = self._item(record.item, report)
         annotations: list[Annotation] | None = None
@@ -276,7 +275,7 @@ class Fit:
         if not all(found):
             found = [known.get(common) or self._sketched(common) for common in sketches.commons]
         if report.logging or not all(found):
-            return self(without_sketches(record), report)
+            return self(drawn(record), report)
         item = self._item(record.item, report)
         commons = sketches.commons
         settled = self._settled if report is self._report else {}

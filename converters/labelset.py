@@ -123,7 +123,7 @@ class LabelSet:
         return self.then(MapStep(function), header)
 
     def outlined(self) -> LabelSet:
-        """The same data set with plain objects as :class:`outline.Outlines`, if the source and all steps know those.
+        """The same data set with plain objects as :class:`several.Several`, if the source and all steps know those.
 
         For writers that can write them as they are; what comes of it is the same data set, sooner.
         """

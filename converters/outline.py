@@ -1,21 +1,28 @@
-"""Plain objects as the text they were read from: the short way from one file to another.
-
-A record may hold :class:`Outlines` in place of some annotations only where a writer asked for it
-(:meth:`LabelSet.outlined`) and every step on the way says that it knows it. What comes of it is the same.
-"""
+"""Plain objects, boxes with regions, as the text they were read from (see :mod:`several`)."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Protocol
 
-from nucleus_convert.converters.model import Annotation, Box, Number, Polygon, Record, Ring
-from nucleus_convert.formats.cocorows import PlainRows
+from nucleus_convert.converters.model import Annotation, Box, Number, Polygon, Ring
+from nucleus_convert.converters.several import Several
 
 
-class Outlines(Annotation, frozen=True, kw_only=True):
-    """Objects of an item that come one after the other, each of a box and a region without holes, as COCO rows.
+class Rows(Protocol):
+    """The text, and how to read it: ``formats.cocorows.PlainRows``."""
 
-    None of them is a crowd. Of the fields of an annotation none is set; :meth:`drawn` is the annotations themselves.
+    @property
+    def gaps(self) -> memoryview[float]:
+        """Pixels by which each row's box differs from its region's envelope, at the edge where it differs most."""
+        ...
+
+    def values(self, number: int) -> tuple[tuple[Number, Number, Number, Number], list[Ring], Number]:
+        """Of a row: left, top, width and height of the box; the rings of the region; its area."""
+        ...
+
+
+class Outlines(Several, frozen=True, kw_only=True):
+    """Objects of an item that come one after the other, each of a box and a region without holes; none is a crowd.
 
     Attributes:
         rows: the rows of a stretch of items.
@@ -26,7 +33,7 @@ class Outlines(Annotation, frozen=True, kw_only=True):
         source: the format that they were read from.
     """
 
-    rows: PlainRows
+    rows: Rows
     start: int
     labels: list[str]
     ids: list[int]
@@ -42,38 +49,15 @@ class Outlines(Annotation, frozen=True, kw_only=True):
         return tuple([Annotation(label=a, id=b, crowd=False) for a, b in zip(self.labels, self.ids, strict=True)])
 
     def drawn(self) -> tuple[Annotation, ...]:
-        """The same annotations as any others: with shapes of numbers, and their extras."""
+        """The same objects as any others: with shapes of numbers, and their extras."""
         return tuple([self._drawn(i) for i in range(len(self.ids))])
 
     def _drawn(self, number: int) -> Annotation:
-        row = _DECODE_ROW(self.rows.row(self.start + number))
+        box, rings, area = self.rows.values(self.start + number)
         return Annotation(
             label=self.labels[number],
-            shapes=(Box(*row.bbox), Polygon(tuple([(ring,) for ring in row.segmentation]))),
-            id=row.id,
+            shapes=(Box(*box), Polygon(tuple([(ring,) for ring in rings]))),
+            id=self.ids[number],
             crowd=False,
-            extras={self.source: {"row": self.places[number], "area": row.area}},
+            extras={self.source: {"row": self.places[number], "area": area}},
         )
-
-
-class _Row(msgspec.Struct):
-    """What a plain COCO row says of its object's shape."""
-
-    id: int
-    bbox: tuple[Number, Number, Number, Number]
-    segmentation: list[Ring]
-    area: Number
-
-
-_DECODE_ROW = msgspec.json.Decoder(_Row).decode
-
-
-def drawn(record: Record) -> Record:
-    """The record with annotations as they usually are."""
-    annotations: list[Annotation] = []
-    for one in record.annotations:
-        if type(one) is Outlines:
-            annotations += one.drawn()
-        else:
-            annotations.append(one)
-    return Record(record.item, tuple(annotations))

@@ -1,9 +1,4 @@
-"""All objects of an item in one, as the text they were read from: the short way for objects without ids.
-
-As with outlines (:mod:`outline`), a record may hold one :class:`Sketches` in place of its annotations, or beside others
-that have no ids either some of one object each, only where a writer asked for it (:meth:`LabelSet.outlined`) and every
-step on the way says that it knows them. What comes of it is the same.
-"""
+"""Objects without ids, of one shape each, as the text they were read from (see :mod:`several`)."""
 
 from __future__ import annotations
 
@@ -24,11 +19,11 @@ from nucleus_convert.converters.model import (
     Number,
     Points,
     Polygon,
-    Record,
     Ring,
     Shape,
     Tag,
 )
+from nucleus_convert.converters.several import Several
 from nucleus_convert.converters.substitutes import substitute
 
 _DECODE_RING = msgspec.json.Decoder(tuple[Ring]).decode
@@ -52,7 +47,6 @@ class Common(msgspec.Struct, frozen=True, eq=False):
         """The shape of such numbers."""
         return _MAKERS[self.kinds[0]](numbers, self.like)
 
-
     def drawn(self, numbers: bytes, attributes: Mapping[str, Any]) -> Annotation:
         """An annotation as any other: with a shape of such numbers, and what stands in for it."""
         shape = self.shape(numbers)
@@ -69,7 +63,7 @@ class Common(msgspec.Struct, frozen=True, eq=False):
         return ellipse_corners(float(rx), float(ry))[1]
 
 
-class Sketches(Annotation, frozen=True, kw_only=True):
+class Sketches(Several, frozen=True, kw_only=True):
     """At least one object, each of one shape whose numbers are still text and without an id.
 
     Either all objects of an item, or one that is no tag.
@@ -91,19 +85,6 @@ class Sketches(Annotation, frozen=True, kw_only=True):
         said = [EMPTY] * len(self.commons) if self.said is None else self.said
         every = zip(self.commons, self.numbers, said, strict=True)
         return tuple([common.drawn(numbers, attributes) for common, numbers, attributes in every])
-
-
-def drawn(record: Record) -> Record:
-    """The record with annotations as they usually are."""
-    if not any(type(annotation) is Sketches for annotation in record.annotations):
-        return record
-    made: list[Annotation] = []
-    for annotation in record.annotations:
-        if type(annotation) is Sketches:
-            made += annotation.drawn()
-        else:
-            made.append(annotation)
-    return Record(record.item, tuple(made))
 
 
 def _of_numbers(kind: Callable[..., Shape]) -> Callable[[bytes, Any], Shape]:

@@ -9,10 +9,26 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
 
 from nucleus_convert.formats import rings
 from nucleus_convert.formats.rows import RowFile
+
+Number: TypeAlias = int | float
+Box: TypeAlias = tuple[Number, Number, Number, Number]
+
+
+class _Shape(msgspec.Struct):
+    """What a plain row says of its object's shape."""
+
+    bbox: Box
+    segmentation: list[tuple[Number, ...]]
+    area: Number
+
+
+_DECODE = msgspec.json.Decoder(_Shape).decode
 
 
 class PlainRows(NamedTuple):
@@ -43,6 +59,11 @@ class PlainRows(NamedTuple):
     def row(self, number: int) -> bytes:
         """A row verbatim."""
         return self.data[self.starts[number] : self.starts[number + 1] - 1]
+
+    def values(self, number: int) -> tuple[Box, list[tuple[Number, ...]], Number]:
+        """``bbox``, ``segmentation`` and ``area`` of a plain row."""
+        row = _DECODE(self.row(number))
+        return row.bbox, row.segmentation, row.area
 
 
 def reads_plain_rows() -> bool:

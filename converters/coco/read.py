@@ -37,8 +37,8 @@ from nucleus_convert.converters.errors import (
 )
 from nucleus_convert.converters.labelset import LabelSet
 from nucleus_convert.converters.model import Annotation, Box, Header, Item, Label, Record
-from nucleus_convert.converters.outline import drawn
 from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.several import drawn
 from nucleus_convert.formats import coco as wire
 from nucleus_convert.formats.cocorows import PlainRows, plain_rows, reads_plain_rows
 from nucleus_convert.formats.rows import RowFile, RowIndex

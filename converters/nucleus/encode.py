@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nucleus_convert.converters.boxes import Boxes, drawn
+from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ReadError, UnrepresentableError, Where
 from nucleus_convert.converters.filenames import inside, safe_path
@@ -31,8 +31,8 @@ from nucleus_convert.converters.nucleus.sketchlines import SketchLines, fates
 from nucleus_convert.converters.outline import Outlines
 from nucleus_convert.converters.report import Fate, Report
 from nucleus_convert.converters.saving import Save, save_now
+from nucleus_convert.converters.several import drawn
 from nucleus_convert.converters.sketch import Common, Sketches
-from nucleus_convert.converters.sketch import drawn as without_sketches
 from nucleus_convert.formats.nucleus import wire
 from nucleus_convert.formats.nucleus.wire import ENCODER, Payload, Rectangle, Vertex, Vertices
 
@@ -130,7 +130,7 @@ class Stretch:
             if type(only) is Sketches:
                 if self._sketches(item, reference, only):
                     return
-                record = without_sketches(record)
+                record = drawn(record)
             elif type(only) is Boxes:
                 lines = self.makers.boxes.lines(only, reference)
                 if lines is not None:
@@ -216,7 +216,7 @@ class Stretch:
                 or (more is not None and not (numbered := _numbered(record) if numbered is None else numbered))
             ):
                 if canvas is None:
-                    canvas = Canvas(self, singly(without_sketches(record)), reference, used)
+                    canvas = Canvas(self, singly(record), reference, used)
                 canvas.draw(annotation, ordinal)
                 continue
             identity = annotation.id
@@ -252,7 +252,7 @@ class Stretch:
                 or annotation.class_pdf is not None
             ):
                 if canvas is None:
-                    canvas = Canvas(self, singly(without_sketches(record)), reference, used)
+                    canvas = Canvas(self, singly(record), reference, used)
                 if more is not None:
                     canvas.draw(annotation, ordinal)
                     continue

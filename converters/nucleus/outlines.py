@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from nucleus_convert.converters.model import Annotation, Record
 from nucleus_convert.converters.nucleus.metadata import KEY, Packer
 from nucleus_convert.converters.nucleus.numbers import SLACK
-from nucleus_convert.converters.outline import Outlines, drawn
-from nucleus_convert.formats.cocorows import payload_lines
+from nucleus_convert.converters.outline import Outlines
+from nucleus_convert.converters.several import Several, drawn
+from nucleus_convert.formats.cocorows import PlainRows, payload_lines
 from nucleus_convert.formats.nucleus.wire import ENCODER
 
 _RESERVED = b',%b:{"v":1,' % ENCODER.encode(KEY)
@@ -35,14 +36,13 @@ def ready(record: Record) -> Record:
 
 
 def singly(record: Record) -> Record:
-    """The record with an annotation for each object: of outlines what tells one from another."""
-    annotations: list[Annotation] = []
-    for annotation in record.annotations:
-        if type(annotation) is Outlines:
-            annotations += annotation.named()
-        else:
-            annotations.append(annotation)
-    return Record(record.item, tuple(annotations))
+    """The record with an annotation for each object; of outlines that is no more than tells one from another."""
+    if not any(isinstance(one, Several) for one in record.annotations):
+        return record
+    named: list[Annotation] = []
+    for one in record.annotations:
+        named += one.named() if type(one) is Outlines else one.drawn() if isinstance(one, Several) else (one,)
+    return Record(record.item, tuple(named))
 
 
 class Pieces(NamedTuple):
@@ -74,7 +74,8 @@ class OutlineLines:
         """The lines of outlines, one a part, with newlines between. ``reference`` is their item's id as JSON."""
         known, source = self._pieces, outlines.source
         pieces = [known.get((label, source)) or self._common(label, source) for label in outlines.labels]
-        return payload_lines(outlines.rows, outlines.start, pieces, outlines.places, reference, _RESERVED)
+        rows = cast("PlainRows", outlines.rows)  # no other reader has any
+        return payload_lines(rows, outlines.start, pieces, outlines.places, reference, _RESERVED)
 
     def _common(self, label: str, source: str) -> Pieces:
         self._packer.kinds.numbers.update(("iscrowd", "area"))

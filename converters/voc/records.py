@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nucleus_convert.converters import files, imagefile, reserved
-from nucleus_convert.converters.boxes import Boxes, drawn
+from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.codes import Code
 from nucleus_convert.converters.errors import ConvertError, ReadError, SchemaError, Where
 from nucleus_convert.converters.model import Annotation, Box, Item, Mask, Record, Tag
 from nucleus_convert.converters.report import EXAMPLES, Report
+from nucleus_convert.converters.several import drawn
 from nucleus_convert.converters.voc import items as item_fields
 from nucleus_convert.converters.voc import numbers, objects
 from nucleus_convert.converters.voc.evidence import Evidence, is_kit

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nucleus_convert.converters import nucleus, pipeline, registry
-from nucleus_convert.converters.boxes import Boxes, drawn
+from nucleus_convert.converters.boxes import Boxes
 from nucleus_convert.converters.errors import ConvertError
 from nucleus_convert.converters.fit import Fit, fitted
 from nucleus_convert.converters.labelset import LabelSet
@@ -24,6 +24,7 @@ from nucleus_convert.converters.nucleus.boxlines import BoxLines
 from nucleus_convert.converters.nucleus.itemlines import ItemLines
 from nucleus_convert.converters.protocol import Target
 from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.several import drawn
 from nucleus_convert.converters.voc.records import VocSource
 
 from .test_voc_survey import anything

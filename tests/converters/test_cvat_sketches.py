@@ -19,8 +19,8 @@ from nucleus_convert.converters.nucleus import SPEC
 from nucleus_convert.converters.nucleus.assembly import Assembly
 from nucleus_convert.converters.nucleus.sketchlines import SketchLines
 from nucleus_convert.converters.report import Report
+from nucleus_convert.converters.several import drawn as drawn_record
 from nucleus_convert.converters.sketch import Sketches
-from nucleus_convert.converters.sketch import drawn as drawn_record
 from nucleus_convert.formats.cvat import scan
 
 CORNERS = " ".join(f'{axis}{c}{f}="{ord(c[0]) % 9}.5"' for f in "12" for c in ("tl", "bl", "tr", "br") for axis in "xy")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import nucleus_convert
-from nucleus_convert.converters import outline
+from nucleus_convert.converters import several
 from nucleus_convert.converters.coco.read import CocoSource
 from nucleus_convert.converters.fit import fitted
 from nucleus_convert.converters.labelset import LabelSet
@@ -90,7 +90,7 @@ def source(folder: Path, rows: list[dict[str, Any]], *, indent: int | None = Non
 
 
 def drawn(labels: LabelSet) -> list[Record]:
-    return [outline.drawn(record) for record in labels.outlined()]
+    return [several.drawn(record) for record in labels.outlined()]
 
 
 def outlines(labels: LabelSet) -> int:

@@ -57,6 +57,7 @@ def agrees(rows: PlainRows, number: int, row: dict[str, Any]) -> bool:
     x, y, width, height = row["bbox"]
     gap = max(abs(min(xs) - x), abs(min(ys) - y), abs(max(xs) - (x + width)), abs(max(ys) - (y + height)))
     assert json.loads(rows.row(number)) == row
+    assert rows.values(number) == (tuple(row["bbox"]), [tuple(ring) for ring in region], row["area"])
     assert (rows.ids[number], rows.categories[number], rows.gaps[number]) == (row["id"], row["category_id"], gap)
     expected = []
     for k, ring in enumerate(region, 1):
