@@ -10,7 +10,7 @@ import gc
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -135,7 +135,7 @@ def _unsized(
 # --- processes -----------------------------------------------------------------------------------------
 
 
-def over(starts: range, task: Callable[[int], T], *, workers: int) -> Iterator[T]:
+def over(starts: range, task: Callable[[int], T], *, workers: int) -> Generator[T, None, None]:
     """Yield ``task(start)`` for each chunk, in order. With workers, ``task`` and what it returns are pickled."""
     if workers <= 1 or len(starts) < 2:
         for start in starts:

@@ -13,7 +13,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, get_args
 
@@ -25,6 +25,7 @@ from nucleus_convert.converters import options as option_models
 from nucleus_convert.converters import source as sources
 from nucleus_convert.converters import verify as verifying
 from nucleus_convert.converters.codes import Code, Severity
+from nucleus_convert.converters.compare import Difference
 from nucleus_convert.converters.errors import (
     ConvertError,
     LossRefusedError,
@@ -330,7 +331,12 @@ def _compare(
     sample = verifying.sample_size(fitted.size) if plan.verify == "auto" else None
     if sample is not None and stretches:
         some = [stretches[i] for i in verifying.spread(len(stretches), EXCERPTS)]
-        compared = verifying.verify_excerpts(fitted, _excerpts(some, writer, staged), spec)
+        # A worker that has to be started anew takes longer than it saves.
+        workers = parallel.hands(plan.workers, fitted.size) if parallel.start_method() == "fork" else 1
+        with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
+            check = _Excerpts(fitted, spec, staged.final, some, Path(folder))
+            with closing(parallel.over(range(len(some)), check, workers=workers)) as excerpts:
+                compared = verifying.verify_excerpts(excerpts)
     else:
         try:
             written = writer.read(staged.final, options=writer.ReadOptions(), report=Report())
@@ -342,14 +348,26 @@ def _compare(
         report.add(Code.NOT_VERIFIED, text)
 
 
-def _excerpts(
-    stretches: list[Stretch], writer: Any, staged: Layout
-) -> Iterator[tuple[int, int, LabelSet]]:
-    """Stretches of the staged output, each as a data set."""
-    for stretch in stretches:
-        with tempfile.TemporaryDirectory(prefix="nucleus-convert-") as folder:
-            writer.excerpt(staged.final, stretch, Path(folder))
-            yield stretch.start, stretch.stop, writer.read(Path(folder), options=writer.ReadOptions(), report=Report())
+class _Excerpts:
+    """Reads stretches of the staged output, each as a data set, and compares them with what was meant. Picklable."""
+
+    def __init__(
+        self, expected: LabelSet, spec: Spec, staged: Path, stretches: list[Stretch], folder: Path
+    ) -> None:
+        self.expected = expected
+        self.spec = spec
+        self.staged = staged
+        self.stretches = stretches
+        self.folder = folder  # the caller's: a worker that is stopped leaves it to be removed
+
+    def __call__(self, number: int) -> tuple[list[Difference], int]:
+        """The differences in a stretch, and the number of items compared."""
+        writer, stretch = registry.get(self.spec.name), self.stretches[number]
+        folder = self.folder / str(number)
+        folder.mkdir()
+        writer.excerpt(self.staged, stretch, folder)
+        written = writer.read(folder, options=writer.ReadOptions(), report=Report())
+        return verifying.stretch_differences(self.expected, stretch.start, stretch.stop, written, self.spec)
 
 
 def _refuse(report: Report, fail_on: FailOn) -> None:

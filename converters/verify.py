@@ -68,13 +68,11 @@ def verify(expected: LabelSet, written: LabelSet, spec: Spec, *, sample: int | N
     return compared
 
 
-def verify_excerpts(expected: LabelSet, excerpts: Iterable[tuple[int, int, LabelSet]], spec: Spec) -> int:
-    """Compare stretches of the output, each read back as a data set of its own, with what was meant.
+def verify_excerpts(excerpts: Iterable[tuple[list[Difference], int]]) -> int:
+    """Refuse an output of which excerpts differ from what was meant.
 
     Args:
-        expected: the data set as it was handed to the writer, fitted.
-        excerpts: of each stretch the first item, the item after the last, and what was read back.
-        spec: the target's.
+        excerpts: what :func:`stretch_differences` says of each; those after one that differs are not asked for.
 
     Returns:
         The number of items compared.
@@ -82,22 +80,36 @@ def verify_excerpts(expected: LabelSet, excerpts: Iterable[tuple[int, int, Label
     Raises:
         VerifyError: naming the first differences.
     """
-    found: list[Difference] = []
     compared = 0
-    key = _key(spec)
     try:
-        for start, stop, written in excerpts:
-            found.extend(itertools.islice(header_differences(expected.header, written.header, spec), SHOWN))
-            pairs = _pairs(expected.records(Report("skip"), start, stop), written.records(Report()), key)
-            for meant, read in pairs:
-                found.extend(_record_differences(meant, read, spec))
-                compared += 1
-            if found:
-                break
+        for found, count in excerpts:
+            _refuse(found)
+            compared += count
+    except VerifyError:
+        raise
     except ConvertError as error:
         raise unreadable(error) from error
-    _refuse(found)
     return compared
+
+
+def stretch_differences(
+    expected: LabelSet, start: int, stop: int, written: LabelSet, spec: Spec
+) -> tuple[list[Difference], int]:
+    """Differences of a stretch of the output, read back as a data set of its own; the number of items compared.
+
+    Args:
+        expected: the data set as it was handed to the writer, fitted.
+        start: the stretch's first item.
+        stop: the item after its last.
+        written: what was read back.
+        spec: the target's.
+    """
+    found = list(itertools.islice(header_differences(expected.header, written.header, spec), SHOWN))
+    compared = 0
+    for meant, read in _pairs(expected.records(Report("skip"), start, stop), written.records(Report()), _key(spec)):
+        found.extend(_record_differences(meant, read, spec))
+        compared += 1
+    return found, compared
 
 
 def spread(count: int, wanted: int) -> list[int]:

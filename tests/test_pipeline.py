@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from nucleus_convert import (
     read,
     write,
 )
-from nucleus_convert.converters import ir, parallel, registry, verify
+from nucleus_convert.converters import ir, nucleus, parallel, registry, verify
 from nucleus_convert.converters.errors import (
     DetectionError,
     InternalError,
@@ -391,6 +392,42 @@ def test_a_sample_is_noted(many: Path, out: Path, monkeypatch: pytest.MonkeyPatc
     assert [finding.what for finding in sampled.findings.values()] == [said]
     whole = convert(many, out / "b.ndjson", source="ir", target="ir", verify="all")
     assert whole.findings == {}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("spoilt", [None, 0, -1])
+def test_of_a_large_output_excerpts_are_read_back(
+    tmp_path: Path, out: Path, boxes: Any, monkeypatch: pytest.MonkeyPatch, workers: int, spoilt: int | None
+) -> None:
+    if workers > 1 and not sys.platform.startswith("linux"):
+        pytest.skip("only forked workers read back")
+    monkeypatch.setattr(verify, "ALL_BELOW", 100)
+    monkeypatch.setattr(parallel, "start_method", lambda: "fork")
+    write_payloads = nucleus.write
+
+    def written(*args: Any, **options: Any) -> list[Path]:
+        paths: list[Path] = write_payloads(*args, **options)
+        (path,) = [path for path in paths if path.name == "annotations.jsonl"]
+        lines = path.read_bytes().splitlines(keepends=True)
+        if spoilt is not None:
+            said = json.loads(lines[spoilt])
+            said["geometry"]["x"] = (said["geometry"]["x"] + 1) % 10  # of the same length
+            lines[spoilt] = json.dumps(said, separators=(",", ":")).encode() + b"\n"
+        path.write_bytes(b"".join(lines))
+        return paths
+
+    monkeypatch.setattr(nucleus, "write", written)
+    size = 6 * parallel.CHUNK + 9
+    source = tmp_path / "six.ndjson"
+    ir.write(boxes(size), Target(source, source), options=ir.WriteOptions(), report=Report())
+    if spoilt is not None:
+        with pytest.raises(VerifyError, match="box x should be"):
+            convert(source, out / "data", source="ir", target="nucleus", workers=workers)
+        assert names(out) == []
+        return
+    report = convert(source, out / "data", source="ir", target="nucleus", workers=workers)
+    told = [finding.what for finding in report.findings.values() if finding.code == "not-verified"]
+    assert told == [f"compared {3 * parallel.CHUNK + 9:,} of {size:,} items with the source after writing"]
 
 
 # ---------------------------------------------------------------------- findings
