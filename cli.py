@@ -121,9 +121,7 @@ class PairCommand(click.Command):
 
         if output is None and not dry_run:
             raise click.UsageError("Missing option '-o' / '--output' (or give --dry-run).")
-        # What was not given is left to the formats' own defaults.
-        given = {name: value for name, value in settings.items() if value is not None and value != ()}
-        given.setdefault("workers", None)
+        given = chosen(settings)
         try:
             with progress_bar(show=not quiet) as progress:
                 report = pipeline.convert(
@@ -309,6 +307,11 @@ class LookCommand(click.Command):
         )
 
 
+def chosen(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given; the rest is left to the formats' own defaults, and the workers to the size of the data set."""
+    return {"workers": None, **{name: value for name, value in given.items() if value is not None and value != ()}}
+
+
 def inspect_data(
     src: Path, *, html: Path | None, as_json: bool, limit: int, overwrite: bool, quiet: bool, **given: Any
 ) -> None:
@@ -319,7 +322,7 @@ def inspect_data(
     from nucleus_convert.converters import looks, showing
 
     with progress_bar(show=not quiet) as progress:
-        looked = looks.inspect(src, progress=progress, **{k: v for k, v in given.items() if v not in (None, ())})
+        looked = looks.inspect(src, progress=progress, **chosen(given))
     if html is not None:
         showing.save_page(looked, html, limit=limit, overwrite=overwrite)
     if as_json:
@@ -348,7 +351,7 @@ def check_data(
     from nucleus_convert.converters.checking.catalogue import Level
 
     with progress_bar(show=not quiet) as progress:
-        looked = looks.check(src, progress=progress, **{k: v for k, v in given.items() if v not in (None, ())})
+        looked = looks.check(src, progress=progress, **chosen(given))
     colours = {Level.ERROR: "red", Level.WARNING: "yellow"}
     if as_json:
         click.echo(showing.checked_json(looked), nl=False)

@@ -308,3 +308,19 @@ def _source(name: str, folder: Path) -> str:
         return INSTANCES
     assert cli.run(["coco2ir", INSTANCES, "-o", str(folder / "source.ndjson"), "-q"]) == 0
     return str(folder / "source.ndjson")
+
+
+@pytest.mark.parametrize("look", ["inspect", "check"])
+def test_a_large_data_set_has_more_workers_unless_told_otherwise(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    asked: list[int | None] = []
+
+    def hands(wanted: int | None, _items: int | None) -> int:
+        asked.append(wanted)
+        return 1
+
+    monkeypatch.setattr(looks, "hands", hands)
+    run(capsys, look, INSTANCES)
+    run(capsys, look, INSTANCES, "--workers", "1")
+    assert asked == [None, 1]
