@@ -7,7 +7,7 @@ refused with its JSON path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -197,18 +197,22 @@ class RowReader:
             annotations: what is read so far.
         """
         stop, first = start + len(places), start
-        while first < stop:
-            end = rows.plain.find(0, first, stop)
-            end = stop if end < 0 else end
-            labels = [*map(self._labels_by_number.get, rows.categories[first:end])]
-            if None in labels:
-                end = first + labels.index(None)
-                del labels[end - first :]
-            if labels:
-                ids = rows.ids[first:end].tolist()
-                own = [place + self.offset for place in places[first - start : end - start]]
+        labels: list[Any] = list(map(self._labels_by_number.get, rows.categories[start:stop]))
+        others: Iterable[int] = ()
+        if None in labels or rows.plain.find(0, start, stop) >= 0:
+            others = [row for row in range(start, stop) if not rows.plain[row] or labels[row - start] is None]
+        for end in (*others, stop):
+            if first < end:
+                run = slice(first - start, end - start)
                 annotations.append(
-                    Outlines(rows=rows, start=first, labels=labels, ids=ids, places=own, source="coco")  # type: ignore[arg-type]
+                    Outlines(
+                        rows=rows,
+                        start=first,
+                        labels=labels[run],
+                        ids=rows.ids[first:end].tolist(),
+                        places=[place + self.offset for place in places[run]],
+                        source="coco",
+                    )
                 )
             if end < stop:
                 self.read((rows.row(end),), (places[end - start],), item, report, annotations)

@@ -70,7 +70,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "an area beyond float64's digits": [row(area=0.1234567890123456)],
 }
 
-REJECTED = {"an unknown category": [row(), row(id=8, category_id=19), row(id=9)]}
+REJECTED = {
+    "an unknown category": [row(), row(id=8, category_id=19), row(id=9)],
+    "unknown categories in a row": [row(id=i, category_id=19 if i in (7, 8, 9, 11) else 18) for i in range(7, 13)],
+    "nothing but unknown categories": [row(id=i, category_id=19) for i in range(3)],
+}
 
 
 def source(folder: Path, rows: list[dict[str, Any]], *, indent: int | None = None) -> Path:
